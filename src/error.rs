@@ -1,0 +1,146 @@
+//! The one error type. Each message says what was wrong, where, and what to do.
+
+use crate::units::{ConfigId, SampleRate, TrackId};
+use std::{io, path::PathBuf};
+
+/// A [`std::result::Result`] with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused to read or write a file.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was attempted: "open", "read", "write", …
+        action: &'static str,
+        /// The file concerned.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A reader that is not a file failed.
+    #[error("cannot read the audio source: {0}")]
+    Read(io::Error),
+    /// The bytes are of no known audio container.
+    #[error(
+        "not an audio file that can be read here ({reason}); known are WAV, AIFF, CAF, FLAC, MP1-3, AAC, MP4/M4A, Ogg, Matroska/WebM"
+    )]
+    UnknownFormat {
+        /// What the probe found.
+        reason: String,
+    },
+    /// The container is known, its codec is not.
+    #[error("the audio codec is not supported: {codec}")]
+    UnsupportedCodec {
+        /// Name or number of the codec.
+        codec: String,
+    },
+    /// An Opus stream, and the crate was built without its `opus` feature.
+    #[error("this is Opus: build earmark with the feature `opus` (cargo add earmark -F opus) to read it")]
+    OpusFeatureOff,
+    /// The container holds no audio track.
+    #[error("the file has no audio track")]
+    NoAudioTrack,
+    /// Not one packet could be decoded.
+    #[error("no audio could be decoded: {reason}")]
+    Undecodable {
+        /// The decoder's last complaint.
+        reason: String,
+    },
+    /// A sample rate that makes no sense.
+    #[error(
+        "a sample rate of {hz} Hz is outside {}..={} Hz; check how the samples were read",
+        SampleRate::MIN_HZ,
+        SampleRate::MAX_HZ
+    )]
+    SampleRate {
+        /// The rate given.
+        hz: u32,
+    },
+    /// The audio is shorter than one landmark needs.
+    #[error("only {duration_s:.2} s of audio: at least {needed_s:.2} s are needed for a landmark")]
+    TooShort {
+        /// Length of the audio.
+        duration_s: f64,
+        /// The shortest length that can give a landmark.
+        needed_s: f64,
+    },
+    /// The audio is silent, constant, or below the noise floor of 16-bit audio.
+    #[error("{duration_s:.2} s of silence: nothing to fingerprint (is the right channel or input recorded?)")]
+    Silent {
+        /// Length of the audio.
+        duration_s: f64,
+    },
+    /// The audio is neither short nor silent, yet has no landmark (a steady tone, say).
+    #[error("{duration_s:.2} s of audio without a landmark: it holds no peaks that change with time")]
+    Featureless {
+        /// Length of the audio.
+        duration_s: f64,
+    },
+    /// A configuration value is out of its range.
+    #[error("config: {field} is {value}, but must be {expected}")]
+    Config {
+        /// The field, as a path (`stft.hop_samples`).
+        field: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed.
+        expected: String,
+    },
+    /// Two things that were made with different configurations.
+    #[error(
+        "made with another configuration ({found}, here {expected}): fingerprint again with the same Config, or open the index with the Config that it stores"
+    )]
+    ConfigMismatch {
+        /// The configuration in force.
+        expected: ConfigId,
+        /// The configuration found.
+        found: ConfigId,
+    },
+    /// The bytes are not what they are taken for.
+    #[error("this is not an earmark {what} (its first bytes differ)")]
+    BadMagic {
+        /// "index" or "fingerprint".
+        what: &'static str,
+    },
+    /// Written by another version of the format.
+    #[error(
+        "{what} format version {found}, but this build reads version {supported}: {}",
+        if found > supported { "update earmark" } else { "make it again with this version" }
+    )]
+    Version {
+        /// "index" or "fingerprint".
+        what: &'static str,
+        /// The version found.
+        found: u32,
+        /// The version that this build reads.
+        supported: u32,
+    },
+    /// The bytes were damaged after they were written.
+    #[error("the {what} is damaged ({detail}): restore it from a copy, or make it again")]
+    Corrupt {
+        /// "index" or "fingerprint".
+        what: &'static str,
+        /// What did not fit.
+        detail: String,
+    },
+    /// The index already holds a track of that name.
+    #[error("the index already holds {name:?} as {id}: remove it first, or use replace")]
+    DuplicateTrack {
+        /// The name.
+        name: String,
+        /// The track that has it.
+        id: TrackId,
+    },
+    /// The index holds no such track.
+    #[error("the index holds no track {id}")]
+    NoSuchTrack {
+        /// The track asked for.
+        id: TrackId,
+    },
+    /// The index has no room for more audio (about 4 years).
+    #[error("the index is full: start a second one")]
+    IndexFull,
+}

@@ -1,0 +1,8 @@
+//! Audio fingerprinting.
+pub mod config;
+pub mod error;
+pub mod units;
+
+pub use config::Config;
+pub use error::{Error, Result};
+pub use units::{ConfigId, FrameIndex, SampleRate, TrackId};
