@@ -100,7 +100,7 @@ pub struct PeakConfig {
     pub min_contrast_db: f32,
     /// Half-width in bins of the surroundings over which that mean is taken. Default 40 (156 Hz).
     pub contrast_radius_bins: usize,
-    /// Frames whose power in the band is below this give no peak (dB re full scale). Default −80.
+    /// Frames whose power in the band is below this give no peak (dB re a full-scale sine). Default −85.
     pub silence_db: f32,
     /// Number of frequency bands, of equal width in octaves, among which peaks are spread. 1 to 32.
     pub bands: usize,
@@ -120,7 +120,7 @@ impl Default for PeakConfig {
             freq_radius_bins: 10,
             min_contrast_db: 6.0,
             contrast_radius_bins: 40,
-            silence_db: -80.0,
+            silence_db: -85.0,
             bands: 5,
             rank_radius_frames: 16,
             reference_rank: 5,
@@ -187,7 +187,7 @@ impl Config {
         check("stft.hop_samples", stft.hop_samples, 1, stft.window_samples)?;
         check("stft.max_hz", stft.max_hz, 1.0, 0.46 * stft.sample_rate.hz() as f32)?;
         check("stft.min_hz", stft.min_hz, 2.0 * stft.bin_hz(), 0.5 * stft.max_hz)?;
-        check("stft: bins in the band", stft.bins(), 16, 1 << 15)?;
+        check("stft: bins in the band", stft.bins(), 16, 4094)?;
         check("peaks.time_radius_frames", peaks.time_radius_frames, 1, 64)?;
         check("peaks.freq_radius_bins", peaks.freq_radius_bins, 1, 256)?;
         check("peaks.min_contrast_db", peaks.min_contrast_db, 0.0, 60.0)?;
@@ -217,11 +217,11 @@ impl Config {
         ConfigId(xxh3_64(&bytes))
     }
 
-    /// The shortest audio, in seconds, that can give a landmark: a window, and a target zone's
-    /// distance from it.
+    /// The shortest audio, in seconds, that can give a landmark: two peaks at the target zone's
+    /// least distance, each between two other frames.
     #[must_use]
     pub fn shortest_s(&self) -> f64 {
-        self.stft.window_s() + f64::from(self.landmarks.min_dt_frames) * self.stft.hop_s()
+        self.stft.window_s() + f64::from(self.landmarks.min_dt_frames + 2) * self.stft.hop_s()
     }
 }
 

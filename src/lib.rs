@@ -1,7 +1,13 @@
 //! Audio fingerprinting.
 pub mod config;
 pub mod error;
+pub mod landmark;
+pub mod peaks;
+pub mod spectrogram;
 pub mod units;
+
+#[cfg(test)]
+mod testing;
 
 pub use config::Config;
 pub use error::{Error, Result};
