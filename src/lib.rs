@@ -1,6 +1,7 @@
 //! Audio fingerprinting.
 pub mod config;
 pub mod error;
+pub mod resample;
 pub mod units;
 
 pub use config::Config;
