@@ -1,14 +1,29 @@
 //! Audio fingerprinting.
+pub mod catalog;
 pub mod config;
 pub mod error;
+pub mod fingerprint;
+pub mod index;
 pub mod landmark;
+pub mod matching;
 pub mod peaks;
+pub mod resample;
 pub mod spectrogram;
+pub mod tags;
 pub mod units;
+
+mod sealed;
+mod segment;
+mod storage;
 
 #[cfg(test)]
 mod testing;
 
+pub use catalog::{Catalog, Track, TrackInfo};
 pub use config::Config;
 pub use error::{Error, Result};
+pub use fingerprint::{Fingerprint, Fingerprinter, Query};
+pub use index::HashIndex;
+pub use matching::{Match, MatchConfig};
+pub use tags::Tags;
 pub use units::{ConfigId, FrameIndex, SampleRate, TrackId};
