@@ -1,0 +1,230 @@
+//! The tracks of an index: who they are, their peaks, and where they lie on the global time line.
+//!
+//! All tracks are laid end to end on one line of frames, with gaps between them, so that a posting
+//! is a single number and an alignment of a clip with a track is a single difference.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::fingerprint::{Fingerprint, PeakList};
+use crate::landmark::{Landmark, pair_all};
+use crate::peaks::{Peak, STEPS};
+use crate::tags::Tags;
+use crate::units::{FrameIndex, TrackId};
+use bincode::{Decode, Encode};
+use std::collections::HashMap;
+
+/// Frames left free after each track, so that no alignment can belong to two of them.
+const GAP_FRAMES: u32 = 1 << 6;
+
+/// What the caller says of a track.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct TrackInfo {
+    /// Unique within an index: a path, a catalogue number, …
+    pub name: String,
+    /// Title, artist and album.
+    pub tags: Tags,
+}
+
+impl TrackInfo {
+    /// A track with a name and no tags.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), tags: Tags::default() }
+    }
+}
+
+/// One track of a [`Catalog`].
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// Its id.
+    pub id: TrackId,
+    /// Name and tags.
+    pub info: TrackInfo,
+    /// Length of the audio in seconds.
+    pub duration_s: f64,
+    /// Number of landmarks.
+    pub landmarks: u32,
+    /// Where it begins on the global line.
+    pub(crate) first_frame: FrameIndex,
+    /// Number of its frames, beyond the last anchor.
+    pub(crate) frames: u32,
+    /// Its peaks, in the order of their frames.
+    pub peaks: Vec<Peak>,
+}
+
+impl Encode for Track {
+    fn encode<E: bincode::enc::Encoder>(
+        &self,
+        encoder: &mut E,
+    ) -> Result<(), bincode::error::EncodeError> {
+        let Self { id, info, duration_s, landmarks, first_frame, frames, peaks } = self;
+        (id, info, duration_s, landmarks, first_frame, frames).encode(encoder)?;
+        // Borrowing the peaks as a list costs a copy of one track at a time.
+        PeakList(peaks.clone()).encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Track {
+    fn decode<D: bincode::de::Decoder<Context = C>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        let (id, info, duration_s, landmarks, first_frame, frames) = Decode::decode(decoder)?;
+        let PeakList(peaks) = Decode::decode(decoder)?;
+        Ok(Self { id, info, duration_s, landmarks, first_frame, frames, peaks })
+    }
+}
+
+/// All tracks of an index, in the order in which they were added.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    config: Config,
+    /// In the order of ids and of frames.
+    tracks: Vec<Track>,
+    by_name: HashMap<String, TrackId>,
+    next_id: u32,
+    next_frame: u32,
+}
+
+impl Catalog {
+    /// An empty catalog for fingerprints made with `config`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where it is out of range.
+    pub fn new(config: Config) -> Result<Self> {
+        config.validate()?;
+        Ok(Self {
+            config,
+            tracks: Vec::new(),
+            by_name: HashMap::new(),
+            next_id: 0,
+            next_frame: GAP_FRAMES,
+        })
+    }
+
+    /// Puts a stored catalog together again, checking what the rest relies on.
+    pub(crate) fn from_tracks(config: Config, tracks: Vec<Track>, next_id: u32) -> Result<Self> {
+        let mut catalog = Self::new(config)?;
+        let corrupt = |detail: &str| Error::Corrupt { what: "index", detail: detail.into() };
+        for track in &tracks {
+            let in_order = track.first_frame.0 >= catalog.next_frame && track.id.0 >= catalog.next_id;
+            let end = track.first_frame.0.checked_add(track.frames);
+            let end = end.and_then(|end| end.checked_add(GAP_FRAMES));
+            let (Some(end), true) = (end, in_order) else {
+                return Err(corrupt("its tracks overlap"));
+            };
+            let inside = |p: &Peak| p.time / STEPS < track.frames;
+            if !track.peaks.iter().all(inside) || track.id.0 == u32::MAX {
+                return Err(corrupt("a track's peaks lie outside it"));
+            }
+            if catalog.by_name.insert(track.info.name.clone(), track.id).is_some() {
+                return Err(corrupt("two tracks have the same name"));
+            }
+            (catalog.next_frame, catalog.next_id) = (end, track.id.0 + 1);
+        }
+        catalog.next_id = catalog.next_id.max(next_id);
+        catalog.tracks = tracks;
+        Ok(catalog)
+    }
+
+    /// The configuration of all its fingerprints.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The tracks, in the order in which they were added.
+    #[must_use]
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// The track with that id.
+    #[must_use]
+    pub fn get(&self, id: TrackId) -> Option<&Track> {
+        self.tracks.binary_search_by_key(&id, |t| t.id).ok().map(|i| &self.tracks[i])
+    }
+
+    /// The track with that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Track> {
+        self.by_name.get(name).and_then(|&id| self.get(id))
+    }
+
+    /// Length of all tracks in seconds.
+    #[must_use]
+    pub fn duration_s(&self) -> f64 {
+        self.tracks.iter().map(|t| t.duration_s).sum()
+    }
+
+    pub(crate) fn next_id(&self) -> u32 {
+        self.next_id
+    }
+
+    /// Frames on the global line, gaps and holes included.
+    pub(crate) fn end_frame(&self) -> u32 {
+        self.next_frame
+    }
+
+    /// Adds a track.
+    ///
+    /// # Errors
+    /// [`Error::ConfigMismatch`], [`Error::DuplicateTrack`] or [`Error::IndexFull`].
+    pub(crate) fn add(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<&Track> {
+        if fingerprint.config_id() != self.config.id() {
+            let (expected, found) = (self.config.id(), fingerprint.config_id());
+            return Err(Error::ConfigMismatch { expected, found });
+        }
+        if let Some(&id) = self.by_name.get(&info.name) {
+            return Err(Error::DuplicateTrack { name: info.name, id });
+        }
+        let last = fingerprint.peaks().iter().map(|p| p.time / STEPS).max().unwrap_or(0);
+        let frames = last.checked_add(2).ok_or(Error::IndexFull)?;
+        let first_frame = FrameIndex(self.next_frame);
+        let end = self.next_frame.checked_add(frames).and_then(|f| f.checked_add(GAP_FRAMES));
+        let (end, next_id) = end.zip(self.next_id.checked_add(1)).ok_or(Error::IndexFull)?;
+        let id = TrackId(self.next_id);
+        self.by_name.insert(info.name.clone(), id);
+        (self.next_frame, self.next_id) = (end, next_id);
+        self.tracks.push(Track {
+            id,
+            info,
+            duration_s: fingerprint.duration_s(),
+            landmarks: fingerprint.landmarks().len() as u32,
+            first_frame,
+            frames,
+            peaks: fingerprint.peaks().to_vec(),
+        });
+        Ok(&self.tracks[self.tracks.len() - 1])
+    }
+
+    /// Removes a track and returns it.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTrack`].
+    pub(crate) fn remove(&mut self, id: TrackId) -> Result<Track> {
+        let at = self.tracks.binary_search_by_key(&id, |t| t.id);
+        let track = self.tracks.remove(at.map_err(|_| Error::NoSuchTrack { id })?);
+        self.by_name.remove(&track.info.name);
+        Ok(track)
+    }
+
+    /// The track that a frame of the global line belongs to (or whose gap it lies in), if it is
+    /// still here.
+    pub(crate) fn locate(&self, frame: u32) -> Option<&Track> {
+        let after = self.tracks.partition_point(|t| t.first_frame.0 <= frame);
+        let track = &self.tracks[after.checked_sub(1)?];
+        (frame - track.first_frame.0 < track.frames + GAP_FRAMES).then_some(track)
+    }
+}
+
+impl Track {
+    /// The landmarks of the track, made again from its peaks.
+    pub(crate) fn pair(&self, config: &Config) -> Vec<Landmark> {
+        pair_all(&self.peaks, &config.landmarks, config.landmarks.reference_fan_out)
+    }
+
+    /// The frame on the global line that a landmark of this track is posted at.
+    pub(crate) fn posting(&self, landmark: &Landmark) -> u32 {
+        self.first_frame.0 + (landmark.time + STEPS / 2) / STEPS
+    }
+}

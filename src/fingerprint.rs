@@ -1,0 +1,341 @@
+//! From samples to fingerprints: the stages up to the landmarks, driven as one.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::landmark::{Landmark, pair_all};
+use crate::peaks::{Peak, PeakPicker, STEPS};
+use crate::resample::Resampler;
+use crate::sealed::Kind;
+use crate::spectrogram::Stft;
+use crate::units::{ConfigId, SampleRate};
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
+const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 1 };
+
+/// What the index keeps of a recording: its peaks, the landmarks made from them, and by which
+/// configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fingerprint {
+    config_id: ConfigId,
+    duration_s: f64,
+    peaks: Vec<Peak>,
+    landmarks: Vec<Landmark>,
+}
+
+impl Fingerprint {
+    /// Pairs peaks (in the order of their frames) into the landmarks of a reference.
+    #[must_use]
+    pub fn from_peaks(peaks: Vec<Peak>, duration_s: f64, config: &Config) -> Self {
+        let landmarks = pair_all(&peaks, &config.landmarks, config.landmarks.reference_fan_out);
+        Self { config_id: config.id(), duration_s, peaks, landmarks }
+    }
+
+    /// Names the configuration that it was made with.
+    #[must_use]
+    pub fn config_id(&self) -> ConfigId {
+        self.config_id
+    }
+
+    /// Length of the audio in seconds.
+    #[must_use]
+    pub fn duration_s(&self) -> f64 {
+        self.duration_s
+    }
+
+    /// The peaks, in the order of their frames.
+    #[must_use]
+    pub fn peaks(&self) -> &[Peak] {
+        &self.peaks
+    }
+
+    /// The landmarks, in the order of their anchors.
+    #[must_use]
+    pub fn landmarks(&self) -> &[Landmark] {
+        &self.landmarks
+    }
+
+    /// Serialises with version and checksum. The landmarks are left out: peaks give them back.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where it is too large to be read again (a thousand years of audio).
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        KIND.seal(&(self.config_id, self.duration_s, PeakList(self.peaks.clone())), &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
+    ///
+    /// # Errors
+    /// [`Error::BadMagic`], [`Error::Version`] or [`Error::Corrupt`] for other bytes,
+    /// [`Error::ConfigMismatch`] where another configuration than `config` made it.
+    pub fn from_bytes(mut bytes: &[u8], config: &Config) -> Result<Self> {
+        let (found, duration_s, PeakList(peaks)) = KIND.open(&mut bytes)?;
+        if found != config.id() {
+            return Err(Error::ConfigMismatch { expected: config.id(), found });
+        }
+        Ok(Self::from_peaks(peaks, duration_s, config))
+    }
+}
+
+/// Peaks as they are stored: times as differences, about six bytes each.
+#[derive(Clone, Debug)]
+pub(crate) struct PeakList(pub Vec<Peak>);
+
+impl Encode for PeakList {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        (self.0.len() as u64).encode(encoder)?;
+        let mut before = 0;
+        for p in &self.0 {
+            let step = i64::from(p.time) - before;
+            (step, p.bin, p.contrast, p.rank).encode(encoder)?;
+            before = i64::from(p.time);
+        }
+        Ok(())
+    }
+}
+
+impl<C> Decode<C> for PeakList {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let len = u64::decode(decoder)?;
+        // A length that lies must not allocate: grow with what is really there.
+        let mut peaks = Vec::with_capacity(len.min(1 << 16) as usize);
+        let mut time = 0i64;
+        for _ in 0..len {
+            let (step, bin, contrast, rank) = <(i64, u16, u8, u8)>::decode(decoder)?;
+            // In order, but for refinements of a frame.
+            if step < -i64::from(2 * STEPS) {
+                return Err(DecodeError::Other("the peaks are out of order"));
+            }
+            time = time.saturating_add(step);
+            let time = u32::try_from(time).map_err(|_| DecodeError::Other("a peak's time"))?;
+            peaks.push(Peak { time, bin, contrast, rank });
+        }
+        peaks.shrink_to_fit();
+        Ok(Self(peaks))
+    }
+}
+
+bincode::impl_borrow_decode!(PeakList);
+
+/// A clip as the matchers want it: more peaks and more landmarks than a reference keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    config_id: ConfigId,
+    duration_s: f64,
+    peaks: Vec<Peak>,
+    landmarks: Vec<Landmark>,
+}
+
+impl Query {
+    /// Names the configuration that it was made with.
+    #[must_use]
+    pub fn config_id(&self) -> ConfigId {
+        self.config_id
+    }
+
+    /// Length of the clip in seconds.
+    #[must_use]
+    pub fn duration_s(&self) -> f64 {
+        self.duration_s
+    }
+
+    /// The peaks, in the order of their frames.
+    #[must_use]
+    pub fn peaks(&self) -> &[Peak] {
+        &self.peaks
+    }
+
+    /// The landmarks, in the order of their anchors.
+    #[must_use]
+    pub fn landmarks(&self) -> &[Landmark] {
+        &self.landmarks
+    }
+}
+
+/// Makes fingerprints and queries. Owns configuration, plans and scratch: make one per thread and
+/// use it again and again.
+///
+/// ```
+/// use earmark::{Config, Fingerprinter, SampleRate};
+/// let mut fingerprinter = Fingerprinter::new(Config::default())?;
+/// let chirps: Vec<f32> = (0..80_000).map(|i| ((i % 9000) as f32).powi(2) * 2e-5).map(f32::sin).collect();
+/// let whole = fingerprinter.fingerprint(&chirps, SampleRate::new(8000)?)?;
+///
+/// // The same in pieces, as they arrive.
+/// for block in chirps.chunks(1000) {
+///     fingerprinter.push(block, SampleRate::new(8000)?);
+/// }
+/// assert_eq!(fingerprinter.finish()?, whole);
+/// # Ok::<(), earmark::Error>(())
+/// ```
+pub struct Fingerprinter {
+    config: Config,
+    stft: Stft,
+    picker: PeakPicker,
+    /// For the input rate seen last.
+    resampler: Option<Resampler>,
+    resampled: Vec<f32>,
+    peaks: Vec<Peak>,
+    /// Samples analysed so far.
+    samples: u64,
+    loudest_db: f32,
+}
+
+/// Input is resampled in pieces of this length, so that `resampled` stays small.
+const PIECE_SAMPLES: usize = 1 << 14;
+
+impl Fingerprinter {
+    /// Plans the analysis.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the field that is out of range.
+    pub fn new(config: Config) -> Result<Self> {
+        config.validate()?;
+        Ok(Self {
+            stft: Stft::new(&config.stft)?,
+            picker: PeakPicker::new(&config.peaks, &config.stft),
+            resampler: None,
+            resampled: Vec::with_capacity(PIECE_SAMPLES),
+            peaks: Vec::new(),
+            samples: 0,
+            loudest_db: f32::NEG_INFINITY,
+            config,
+        })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Takes the next mono samples of a signal, at any rate, any number at a time.
+    ///
+    /// The rate may change between calls; what came before is then resampled to its end.
+    pub fn push(&mut self, samples: &[f32], rate: SampleRate) {
+        if self.resampler.as_ref().is_none_or(|r| r.from() != rate) {
+            self.flush_resampler();
+            let stft = &self.config.stft;
+            self.resampler = Some(Resampler::new(rate, stft.sample_rate, stft.max_hz));
+        }
+        for piece in samples.chunks(PIECE_SAMPLES) {
+            if let Some(resampler) = &mut self.resampler {
+                self.resampled.clear();
+                resampler.push(piece, &mut self.resampled);
+            }
+            self.analyse();
+        }
+    }
+
+    /// Ends the signal and gives its fingerprint; the next push begins another one.
+    ///
+    /// # Errors
+    /// [`Error::TooShort`], [`Error::Silent`] or [`Error::Featureless`] where there is no landmark.
+    pub fn finish(&mut self) -> Result<Fingerprint> {
+        let duration_s = self.end();
+        let rank = self.config.peaks.reference_rank;
+        let peaks: Vec<Peak> = self.peaks.iter().filter(|p| p.rank < rank).copied().collect();
+        let fingerprint = Fingerprint::from_peaks(peaks, duration_s, &self.config);
+        self.check(duration_s, &fingerprint.landmarks)?;
+        Ok(fingerprint)
+    }
+
+    /// Ends the signal and gives it as a query; the next push begins another signal.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_query(&mut self) -> Result<Query> {
+        let duration_s = self.end();
+        let fan_out = self.config.landmarks.query_fan_out;
+        let landmarks = pair_all(&self.peaks, &self.config.landmarks, fan_out);
+        self.check(duration_s, &landmarks)?;
+        let config_id = self.config.id();
+        Ok(Query { config_id, duration_s, peaks: self.peaks.clone(), landmarks })
+    }
+
+    /// The fingerprint of a whole mono signal.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn fingerprint(&mut self, samples: &[f32], rate: SampleRate) -> Result<Fingerprint> {
+        self.reset();
+        self.push(samples, rate);
+        self.finish()
+    }
+
+    /// A whole mono signal as a query.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn query(&mut self, samples: &[f32], rate: SampleRate) -> Result<Query> {
+        self.reset();
+        self.push(samples, rate);
+        self.finish_query()
+    }
+
+    /// Forgets what was pushed.
+    pub fn reset(&mut self) {
+        if let Some(resampler) = &mut self.resampler {
+            resampler.reset();
+        }
+        self.stft.reset();
+        self.picker.reset();
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        self.peaks.clear();
+        self.samples = 0;
+        self.loudest_db = f32::NEG_INFINITY;
+    }
+
+    /// Analyses what is in `resampled`.
+    fn analyse(&mut self) {
+        if self.samples == 0 {
+            self.begin();
+        }
+        self.samples += self.resampled.len() as u64;
+        let Self { stft, picker, resampled, peaks, loudest_db, .. } = self;
+        stft.push(resampled, |frame| {
+            *loudest_db = loudest_db.max(frame.power_db);
+            picker.push(frame, |peak| peaks.push(peak));
+        });
+    }
+
+    fn flush_resampler(&mut self) {
+        if let Some(resampler) = &mut self.resampler {
+            self.resampled.clear();
+            resampler.finish(&mut self.resampled);
+            self.analyse();
+        }
+    }
+
+    /// Runs all stages to their ends; returns the signal's duration in seconds.
+    fn end(&mut self) -> f64 {
+        self.flush_resampler();
+        let Self { picker, peaks, .. } = self;
+        picker.finish(|peak| peaks.push(peak));
+        self.stft.reset();
+        let samples = std::mem::take(&mut self.samples);
+        self.config.stft.sample_rate.seconds(samples)
+    }
+
+    /// Says why there are no landmarks, if there are none.
+    fn check(&self, duration_s: f64, landmarks: &[Landmark]) -> Result<()> {
+        if !landmarks.is_empty() {
+            return Ok(());
+        }
+        let needed_s = self.config.shortest_s();
+        Err(if duration_s < needed_s {
+            Error::TooShort { duration_s, needed_s }
+        } else if self.loudest_db < self.config.peaks.silence_db {
+            Error::Silent { duration_s }
+        } else {
+            Error::Featureless { duration_s }
+        })
+    }
+}
