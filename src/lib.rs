@@ -1,6 +1,8 @@
 //! Audio fingerprinting.
 pub mod catalog;
 pub mod config;
+#[cfg(feature = "decode")]
+pub mod decode;
 pub mod error;
 pub mod fingerprint;
 pub mod index;
@@ -21,9 +23,12 @@ mod testing;
 
 pub use catalog::{Catalog, Track, TrackInfo};
 pub use config::Config;
+#[cfg(feature = "decode")]
+pub use decode::{AudioInfo, AudioReader, DecodeReport};
 pub use error::{Error, Result};
 pub use fingerprint::{Fingerprint, Fingerprinter, Query};
 pub use index::HashIndex;
 pub use matching::{Match, MatchConfig};
+pub use resample::Resampler;
 pub use tags::Tags;
 pub use units::{ConfigId, FrameIndex, SampleRate, TrackId};

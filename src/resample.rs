@@ -262,3 +262,211 @@ fn bessel_i0(x: f64) -> f64 {
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RATES_HZ: [u32; 12] = [
+        8_000, 11_025, 16_000, 22_050, 32_000, 44_099, 44_100, 48_000, 88_200, 96_000, 176_400,
+        192_000,
+    ];
+
+    fn rate(hz: u32) -> SampleRate {
+        SampleRate::new(hz).unwrap()
+    }
+
+    fn resample(from_hz: u32, to_hz: u32, input: &[f32]) -> Vec<f32> {
+        let mut resampler = Resampler::new(rate(from_hz), rate(to_hz), 3_600.0);
+        let mut out = Vec::new();
+        resampler.push(input, &mut out);
+        resampler.finish(&mut out);
+        out
+    }
+
+    fn sine(rate_hz: u32, tone_hz: f64, len: usize) -> Vec<f32> {
+        let step = 2.0 * PI * tone_hz / f64::from(rate_hz);
+        (0..len).map(|n| (step * n as f64 + 0.3).sin() as f32).collect()
+    }
+
+    fn db(ratio: f64) -> f64 {
+        20.0 * ratio.max(1e-9).log10()
+    }
+
+    /// Amplitude in dB of the part of `signal` at a frequency (Hann-weighted correlation).
+    fn level_db(signal: &[f32], rate_hz: u32, tone_hz: f64) -> f64 {
+        let step = 2.0 * PI * tone_hz / f64::from(rate_hz);
+        let (mut re, mut im, mut total) = (0.0, 0.0, 0.0);
+        for (n, &sample) in signal.iter().enumerate() {
+            let weight = 1.0 - (2.0 * PI * n as f64 / signal.len() as f64).cos();
+            re += weight * f64::from(sample) * (step * n as f64).cos();
+            im += weight * f64::from(sample) * (step * n as f64).sin();
+            total += weight;
+        }
+        db(2.0 * re.hypot(im) / total)
+    }
+
+    /// The largest deviation in dB, away from the edges, from a sine of amplitude 1.
+    fn error_db(out: &[f32], expected: &[f32]) -> f64 {
+        let edge = 400;
+        let worst = out[edge..out.len() - edge]
+            .iter()
+            .zip(&expected[edge..])
+            .map(|(a, b)| f64::from(a - b).abs())
+            .fold(0.0, f64::max);
+        db(worst)
+    }
+
+    #[test]
+    fn matches_a_direct_sum() {
+        let input: Vec<f32> = (0..3_000_u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 8) as f32 / 8e6 - 1.0)
+            .collect();
+        for from_hz in [11_025, 44_100, 48_000, 4_000] {
+            let (from, to) = (f64::from(from_hz), 8_000.0);
+            let lower = from.min(to);
+            let passband = 3_600.0_f64.min(0.46 * lower);
+            let taps = (63.0 - 7.95) / (2.285 * 2.0 * PI * (lower - 2.0 * passband) / from);
+            let half = (taps.ceil() as usize).next_multiple_of(16) as f64 / 2.0;
+            let out = resample(from_hz, 8_000, &input);
+            for (n, &sample) in out.iter().enumerate().step_by(7) {
+                let time = n as f64 * from / to;
+                let (mut sum, mut gain) = (0.0, 0.0);
+                let first = time.floor() as i64 - half as i64 + 1;
+                for k in first..first + 2 * half as i64 {
+                    let x = k as f64 - time;
+                    let weight = sinc(lower / from * x) * kaiser(x / half, 0.1102 * (63.0 - 8.7));
+                    gain += weight;
+                    sum += weight * f64::from(input[k.clamp(0, 2_999) as usize]);
+                }
+                assert!((sum / gain - f64::from(sample)).abs() < 2e-6, "{from_hz} Hz, sample {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn tones_of_the_passband_come_through_in_place() {
+        for from_hz in RATES_HZ {
+            for tone_hz in [100.0, 1_000.0, 2_345.6, 3_300.0, 3_600.0] {
+                let out = resample(from_hz, 8_000, &sine(from_hz, tone_hz, from_hz as usize / 2));
+                let error = error_db(&out, &sine(8_000, tone_hz, out.len()));
+                assert!(error < -60.0, "{tone_hz} Hz at {from_hz} Hz: {error:.1} dB");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_folds_into_the_passband() {
+        for from_hz in RATES_HZ {
+            let half = f64::from(from_hz) / 2.0;
+            let tones = (0..200).map(|n| 4_400.0 + f64::from(n * n)).chain([half - 1.0]);
+            for tone_hz in tones.filter(|tone_hz| (4_400.0..half).contains(tone_hz)).step_by(3) {
+                let out = resample(from_hz, 8_000, &sine(from_hz, tone_hz, from_hz as usize / 4));
+                let folded = (tone_hz / 8_000.0 - (tone_hz / 8_000.0).round()).abs() * 8_000.0;
+                if folded <= 3_600.0 {
+                    let level = level_db(&out[200..out.len() - 200], 8_000, folded);
+                    assert!(level < -60.0, "{tone_hz} Hz at {from_hz} Hz: {level:.1} dB");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn upsampling_leaves_no_images() {
+        for (from_hz, to_hz) in [(8_000, 11_025), (8_000, 48_000), (4_000, 8_000), (7_999, 8_000)] {
+            let tone_hz = 0.44 * f64::from(from_hz);
+            let out = resample(from_hz, to_hz, &sine(from_hz, tone_hz, from_hz as usize));
+            let error = error_db(&out, &sine(to_hz, tone_hz, out.len()));
+            assert!(error < -60.0, "{from_hz} to {to_hz} Hz: {error:.1} dB");
+        }
+    }
+
+    #[test]
+    fn time_does_not_drift() {
+        // An hour at an awkward rate. The last second is where it belongs.
+        let mut resampler = Resampler::new(rate(44_099), rate(8_000), 3_600.0);
+        let (mut out, mut total) = (Vec::new(), 0_usize);
+        let second = vec![0.0; 44_099];
+        for _ in 0..3_599 {
+            resampler.push(&second, &mut out);
+            total += out.len();
+            out.clear();
+        }
+        resampler.push(&sine(44_099, 440.0, 44_099), &mut out);
+        resampler.finish(&mut out);
+        assert_eq!(total + out.len(), 3_600 * 8_000);
+        let last = &out[out.len() - 8_000..];
+        let error = error_db(last, &sine(8_000, 440.0, 8_000));
+        assert!(error < -60.0, "{error:.1} dB");
+    }
+
+    #[test]
+    fn a_constant_stays_one_and_damage_is_zero() {
+        for from_hz in RATES_HZ {
+            for sample in resample(from_hz, 8_000, &vec![0.75; from_hz as usize / 10]) {
+                assert!((sample - 0.75).abs() < 1e-6, "{from_hz} Hz: {sample}");
+            }
+            let damaged = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, -1e13];
+            assert!(resample(from_hz, 8_000, &damaged).iter().all(|&sample| sample == 0.0));
+        }
+    }
+
+    #[test]
+    fn the_filter_is_bounded_whatever_is_asked_for() {
+        for passband_hz in [f32::NAN, f32::INFINITY, -1.0, 0.0, 1e9] {
+            let mut resampler = Resampler::new(rate(383_999), rate(4_000), passband_hz);
+            assert!(resampler.table.len() < 4_000_000, "{}", resampler.table.len());
+            let mut out = Vec::new();
+            resampler.push(&[1.0; 1_000], &mut out);
+            resampler.finish(&mut out);
+            assert_eq!(out.len(), 11);
+        }
+    }
+
+    #[test]
+    fn is_reusable_and_keeps_its_memory() {
+        let mut resampler = Resampler::new(rate(44_100), rate(8_000), 3_600.0);
+        let input = sine(44_100, 700.0, 30_000);
+        let mut outs = [Vec::new(), Vec::new()];
+        let capacity = resampler.history.capacity();
+        resampler.push(&[1.0; 5_000], &mut Vec::new());
+        resampler.reset();
+        for out in &mut outs {
+            resampler.push(&input, out);
+            resampler.finish(out);
+        }
+        assert_eq!(outs[0], outs[1]);
+        assert_eq!(resampler.history.capacity(), capacity);
+        resampler.finish(&mut outs[0]);
+        assert_eq!(outs[0], outs[1], "nothing in, nothing out");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_cut_gives_the_same_bits(
+            from in 0..RATES_HZ.len(),
+            cuts in prop::collection::vec(0_usize..6_000, 0..12),
+        ) {
+            let from_hz = RATES_HZ[from];
+            let input = sine(from_hz, 1_234.5, cuts.iter().sum());
+            let mut resampler = Resampler::new(rate(from_hz), rate(8_000), 3_600.0);
+            let (mut out, mut rest) = (Vec::new(), &input[..]);
+            for cut in cuts {
+                let (now, later) = rest.split_at(cut);
+                resampler.push(now, &mut out);
+                rest = later;
+            }
+            resampler.finish(&mut out);
+            prop_assert_eq!(out, resample(from_hz, 8_000, &input));
+        }
+
+        #[test]
+        fn length_is_exact(from_hz in 4_000_u32..60_000, to_hz in 4_000_u32..20_000, len in 0_usize..5_000) {
+            let out = resample(from_hz, to_hz, &vec![0.1; len]);
+            prop_assert_eq!(out.len(), (len * to_hz as usize).div_ceil(from_hz as usize));
+        }
+    }
+}
