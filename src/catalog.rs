@@ -106,7 +106,8 @@ impl Catalog {
         let mut catalog = Self::new(config)?;
         let corrupt = |detail: &str| Error::Corrupt { what: "index", detail: detail.into() };
         for track in &tracks {
-            let in_order = track.first_frame.0 >= catalog.next_frame && track.id.0 >= catalog.next_id;
+            let in_order =
+                track.first_frame.0 >= catalog.next_frame && track.id.0 >= catalog.next_id;
             let end = track.first_frame.0.checked_add(track.frames);
             let end = end.and_then(|end| end.checked_add(GAP_FRAMES));
             let (Some(end), true) = (end, in_order) else {

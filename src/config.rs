@@ -212,8 +212,9 @@ impl Config {
     /// The id that fingerprints and indexes made with this configuration carry.
     #[must_use]
     pub fn id(&self) -> ConfigId {
-        let bytes = bincode::encode_to_vec((FINGERPRINT_VERSION, self), bincode::config::standard())
-            .unwrap_or_default();
+        let bytes =
+            bincode::encode_to_vec((FINGERPRINT_VERSION, self), bincode::config::standard())
+                .unwrap_or_default();
         ConfigId(xxh3_64(&bytes))
     }
 

@@ -22,7 +22,9 @@ use symphonia::core::codecs::audio::{
 use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType, well_known as formats};
+use symphonia::core::formats::{
+    FormatOptions, FormatReader, Track, TrackType, well_known as formats,
+};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::{MetadataOptions, RawValue, StandardTag, Tag};
 use symphonia::core::packet::Packet;
@@ -162,8 +164,7 @@ impl AudioReader {
     /// [`Error::Io`] if the file cannot be read, else as [`AudioReader::from_reader`].
     pub fn open(path: impl AsRef<Path>, stft: &StftConfig) -> Result<Self> {
         let path = path.as_ref();
-        let failed =
-            |action, source| Error::Io { action, path: path.to_path_buf(), source };
+        let failed = |action, source| Error::Io { action, path: path.to_path_buf(), source };
         let file = File::open(path).map_err(|source| failed("open", source))?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(failed("read", io::ErrorKind::IsADirectory.into()));

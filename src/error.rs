@@ -38,7 +38,9 @@ pub enum Error {
         codec: String,
     },
     /// An Opus stream, and the crate was built without its `opus` feature.
-    #[error("this is Opus: build earmark with the feature `opus` (cargo add earmark -F opus) to read it")]
+    #[error(
+        "this is Opus: build earmark with the feature `opus` (cargo add earmark -F opus) to read it"
+    )]
     OpusFeatureOff,
     /// The container holds no audio track.
     #[error("the file has no audio track")]
@@ -68,13 +70,17 @@ pub enum Error {
         needed_s: f64,
     },
     /// The audio is silent, constant, or below the noise floor of 16-bit audio.
-    #[error("{duration_s:.2} s of silence: nothing to fingerprint (is the right channel or input recorded?)")]
+    #[error(
+        "{duration_s:.2} s of silence: nothing to fingerprint (is the right channel or input recorded?)"
+    )]
     Silent {
         /// Length of the audio.
         duration_s: f64,
     },
     /// The audio is neither short nor silent, yet has no landmark (a steady tone, say).
-    #[error("{duration_s:.2} s of audio without a landmark: it holds no peaks that change with time")]
+    #[error(
+        "{duration_s:.2} s of audio without a landmark: it holds no peaks that change with time"
+    )]
     Featureless {
         /// Length of the audio.
         duration_s: f64,

@@ -1,6 +1,8 @@
 //! From samples to fingerprints: the stages up to the landmarks, driven as one.
 
 use crate::config::Config;
+#[cfg(feature = "decode")]
+use crate::decode::AudioReader;
 use crate::error::{Error, Result};
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::{Peak, PeakPicker, STEPS};
@@ -275,6 +277,36 @@ impl Fingerprinter {
         self.reset();
         self.push(samples, rate);
         self.finish_query()
+    }
+
+    /// The fingerprint of all that a reader decodes; what it knows of the file and of damage to it
+    /// can be asked of it afterwards.
+    ///
+    /// # Errors
+    /// Those of [`AudioReader::next_block`] and of [`finish`](Self::finish).
+    #[cfg(feature = "decode")]
+    pub fn fingerprint_audio(&mut self, reader: &mut AudioReader) -> Result<Fingerprint> {
+        self.push_audio(reader)?;
+        self.finish()
+    }
+
+    /// All that a reader decodes, as a query.
+    ///
+    /// # Errors
+    /// As [`fingerprint_audio`](Self::fingerprint_audio).
+    #[cfg(feature = "decode")]
+    pub fn query_audio(&mut self, reader: &mut AudioReader) -> Result<Query> {
+        self.push_audio(reader)?;
+        self.finish_query()
+    }
+
+    #[cfg(feature = "decode")]
+    fn push_audio(&mut self, reader: &mut AudioReader) -> Result<()> {
+        self.reset();
+        while let Some(block) = reader.next_block()? {
+            self.push(block, self.config.stft.sample_rate);
+        }
+        Ok(())
     }
 
     /// Forgets what was pushed.

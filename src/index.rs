@@ -77,7 +77,8 @@ impl HashIndex {
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let catalog = &self.catalog;
         let present = |frame| catalog.locate(frame).is_some();
-        let whole = self.segments.drain(..).rev().reduce(|new, old| Segment::merge(&old, &new, |_| true));
+        let whole =
+            self.segments.drain(..).rev().reduce(|new, old| Segment::merge(&old, &new, |_| true));
         let whole = Segment::merge(&whole.unwrap_or_default(), &Segment::default(), present);
         let saved = storage::save(path.as_ref(), catalog, &whole);
         self.segments.push(whole);
@@ -108,7 +109,9 @@ impl HashIndex {
         let posted = fingerprint.landmarks().iter().map(|l| (l.hash(&config), track.posting(l)));
         let mut newest = Segment::new(posted);
         let id = track.id;
-        while let Some(older) = self.segments.pop_if(|s| s.postings.len() <= 2 * newest.postings.len()) {
+        while let Some(older) =
+            self.segments.pop_if(|s| s.postings.len() <= 2 * newest.postings.len())
+        {
             newest = Segment::merge(&older, &newest, |_| true);
         }
         self.segments.push(newest);

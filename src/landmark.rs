@@ -54,7 +54,12 @@ impl Landmark {
     /// Calls `visit` with the hash of this landmark's own cell and of each neighbouring cell that it
     /// lies close to: those across an edge from which it is no farther than `reach_steps`
     /// (0 to 8 sixteenths of a cell; 0 visits the own cell alone).
-    pub fn probe(&self, config: &LandmarkConfig, reach_steps: u32, mut visit: impl FnMut(LandmarkHash)) {
+    pub fn probe(
+        &self,
+        config: &LandmarkConfig,
+        reach_steps: u32,
+        mut visit: impl FnMut(LandmarkHash),
+    ) {
         let (bin, delta_bin, delta_time) = self.cells();
         let other = |residual: i32| {
             let near = residual.unsigned_abs() + reach_steps >= STEPS / 2 && reach_steps > 0;
@@ -247,7 +252,8 @@ mod tests {
     #[test]
     fn hash_bits_are_as_documented() {
         let config = LandmarkConfig::default();
-        let l = Landmark { time: 0, bin: 300 * 16 + 7, delta_bin: -20 * 16 - 8, delta_time: 9 * 16 };
+        let l =
+            Landmark { time: 0, bin: 300 * 16 + 7, delta_bin: -20 * 16 - 8, delta_time: 9 * 16 };
         assert_eq!(l.hash(&config), LandmarkHash(300 << 13 | 108 << 5 | 7));
     }
 

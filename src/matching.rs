@@ -18,9 +18,9 @@ use crate::units::TrackId;
 pub struct MatchConfig {
     /// Matches returned at most. Default 5.
     pub max_matches: usize,
-    /// Matches below this score are not returned. Default 3: about one false answer in a thousand
-    /// queries.
-    pub min_score: f64,
+    /// Matches that chance would give more often than this per query are not returned. Default
+    /// 0.001: one false answer in a thousand queries.
+    pub max_false_alarms: f64,
     /// Hash index: a neighbouring cell is looked up too where a coordinate is no farther from the
     /// edge than this many sixteenths of a cell, 0 to 8. Default 5.
     pub probe_steps: u32,
@@ -32,7 +32,13 @@ pub struct MatchConfig {
 
 impl Default for MatchConfig {
     fn default() -> Self {
-        Self { max_matches: 5, min_score: 3.0, probe_steps: 5, tolerance_steps: 8, candidates: 50 }
+        Self {
+            max_matches: 5,
+            max_false_alarms: 0.001,
+            probe_steps: 5,
+            tolerance_steps: 8,
+            candidates: 50,
+        }
     }
 }
 
@@ -76,8 +82,17 @@ pub struct Match {
     pub speed: f64,
     /// Landmarks of the clip that agree on the offset.
     pub votes: u32,
-    /// −log10 of the number of chance alignments as good as this to be expected in this search.
-    pub score: f64,
+    /// Number of chance matches at least this strong that are to be expected when this clip is
+    /// searched in this index.
+    pub false_alarms: f64,
+}
+
+impl Match {
+    /// −log10 of [`false_alarms`](Self::false_alarms): 3 is one false answer in a thousand searches.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        -self.false_alarms.max(1e-300).log10()
+    }
 }
 
 /// What an index must be able to do for [`search`].
@@ -111,7 +126,11 @@ pub struct Hits {
 impl Hits {
     fn new(query: &Query) -> Self {
         let times: Vec<u32> = query.landmarks().iter().map(|l| l.time).collect();
-        Self { last_time: times.iter().copied().max().unwrap_or(0).into(), times, ..Self::default() }
+        Self {
+            last_time: times.iter().copied().max().unwrap_or(0).into(),
+            times,
+            ..Self::default()
+        }
     }
 
     /// Begins a group: `found` places of the index where landmark number `landmark` of the query
@@ -170,9 +189,9 @@ pub fn search(
     let mut matches: Vec<Match> = candidates(&hits, config.candidates)
         .into_iter()
         .filter_map(|candidate| judge(catalog, query, &hits, candidate))
-        .filter(|m| m.score >= config.min_score)
+        .filter(|m| m.false_alarms <= config.max_false_alarms)
         .collect();
-    matches.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.track.cmp(&b.track)));
+    matches.sort_by(|a, b| a.false_alarms.total_cmp(&b.false_alarms).then(a.track.cmp(&b.track)));
     Ok(distinct(matches, config.max_matches))
 }
 
@@ -263,7 +282,7 @@ fn judge(catalog: &Catalog, query: &Query, hits: &Hits, candidate: Candidate) ->
         offset_s,
         speed: 1.0,
         votes,
-        score: score(catalog, hits, track, query, votes, &landmarks),
+        false_alarms: false_alarms(catalog, hits, track, query, votes, &landmarks),
     })
 }
 
@@ -290,8 +309,15 @@ fn densest_run(landmarks: &[&Landmark]) -> (usize, usize) {
     best
 }
 
-fn score(_catalog: &Catalog, _hits: &Hits, _track: &Track, _query: &Query, votes: u32, _l: &[u32]) -> f64 {
-    f64::from(votes)
+fn false_alarms(
+    _catalog: &Catalog,
+    _hits: &Hits,
+    _track: &Track,
+    _query: &Query,
+    votes: u32,
+    _l: &[u32],
+) -> f64 {
+    10f64.powf(-f64::from(votes))
 }
 
 /// Drops, from matches in the order of their scores, those that say again what a better one says:

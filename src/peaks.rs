@@ -103,7 +103,8 @@ impl PeakPicker {
     #[must_use]
     pub fn new(config: &PeakConfig, stft: &StftConfig) -> Self {
         let (bins, rows) = (stft.bins(), 2 * config.time_radius_frames + 1);
-        let octaves = |bin: usize| ((stft.first_bin() + bin) as f32 / stft.first_bin() as f32).log2();
+        let octaves =
+            |bin: usize| ((stft.first_bin() + bin) as f32 / stft.first_bin() as f32).log2();
         let band_of_bin = (0..bins)
             .map(|bin| (octaves(bin) / octaves(bins) * config.bands as f32) as u8)
             .collect();
@@ -228,8 +229,7 @@ impl PeakPicker {
                 break;
             }
             if old.band == new.band {
-                let weaker =
-                    if new.contrast_db > old.contrast_db { old } else { &mut new };
+                let weaker = if new.contrast_db > old.contrast_db { old } else { &mut new };
                 weaker.rank = weaker.rank.saturating_add(1);
             }
         }
@@ -320,10 +320,11 @@ mod tests {
                     ..=(t + p.time_radius_frames).min(frames - 1);
                 let columns =
                     b.saturating_sub(p.freq_radius_bins)..=(b + p.freq_radius_bins).min(bins - 1);
-                let highest = rows.flat_map(|r| columns.clone().map(move |c| (r, c))).all(|(r, c)| {
-                    let earlier = r < t || (r == t && c < b);
-                    level(r, c) < level(t, b) || (level(r, c) == level(t, b) && !earlier)
-                });
+                let highest =
+                    rows.flat_map(|r| columns.clone().map(move |c| (r, c))).all(|(r, c)| {
+                        let earlier = r < t || (r == t && c < b);
+                        level(r, c) < level(t, b) || (level(r, c) == level(t, b) && !earlier)
+                    });
                 let near = b.saturating_sub(p.contrast_radius_bins)
                     ..(b + p.contrast_radius_bins + 1).min(bins);
                 let n = near.len() as f32;
@@ -364,7 +365,8 @@ mod tests {
             config.peaks.time_radius_frames = radius;
             config.peaks.freq_radius_bins = 4 * radius;
             config.peaks.rank_radius_frames = 5 * radius;
-            for samples in [music(4.0, seed), noise(16_000, seed), noise(2048 + 256 * radius, seed)] {
+            for samples in [music(4.0, seed), noise(16_000, seed), noise(2048 + 256 * radius, seed)]
+            {
                 assert_eq!(pick(&samples, &config), brute_force(&samples, &config));
             }
         }

@@ -59,7 +59,11 @@ impl Kind {
         let version = field(8, 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
         let version = version.ok_or_else(cut)?;
         if version != self.version {
-            return Err(Error::Version { what: self.name, found: version, supported: self.version });
+            return Err(Error::Version {
+                what: self.name,
+                found: version,
+                supported: self.version,
+            });
         }
         let length = field(12, 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
         let length = length.and_then(|l| usize::try_from(l).ok()).ok_or_else(cut)?;

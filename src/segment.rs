@@ -52,7 +52,8 @@ impl Segment {
         merged.postings.reserve_exact(a.postings.len() + b.postings.len());
         let (mut i, mut j) = (0, 0);
         let mut kept = Vec::new();
-        while let Some(hash) = [a.hashes.get(i), b.hashes.get(j)].into_iter().flatten().min_by_key(|&&h| order(h))
+        while let Some(hash) =
+            [a.hashes.get(i), b.hashes.get(j)].into_iter().flatten().min_by_key(|&&h| order(h))
         {
             kept.clear();
             for (segment, at) in [(a, &mut i), (b, &mut j)] {

@@ -295,8 +295,9 @@ mod tests {
     fn a_full_scale_sine_is_0_db_and_sits_in_its_bin() {
         let config = StftConfig::default();
         let bin = 256; // 1 kHz
-        let tone: Vec<f32> =
-            (0..4096).map(|i| (std::f32::consts::TAU * (i * bin % 2048) as f32 / 2048.0).sin()).collect();
+        let tone: Vec<f32> = (0..4096)
+            .map(|i| (std::f32::consts::TAU * (i * bin % 2048) as f32 / 2048.0).sin())
+            .collect();
         let mut power = 0.0;
         Stft::new(&config).unwrap().push(&tone, |f| power = f.power_db);
         let s = Spectrogram::new(&tone, &config).unwrap();
