@@ -50,8 +50,8 @@ pub fn text() -> String {
     out += "per sample, to be small.\n\n";
     out += "| file | format | Hz | channels | seconds | how it was made |\n|---|---|---|---|---|---|\n";
     for track in &TRACKS {
-        let (format, lossless) = (track.format.describe(), track.bits < 16);
-        let bits = if lossless { format!(" ({} bits kept)", track.bits) } else { String::new() };
+        let (format, coarse) = (track.format.describe(), track.bits < 16);
+        let bits = if coarse { format!(" ({} bits kept)", track.bits) } else { String::new() };
         let channels = if track.channels == 6 { "5.1".into() } else { track.channels.to_string() };
         let _ = writeln!(
             out,
