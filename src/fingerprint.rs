@@ -10,6 +10,7 @@ use crate::resample::Resampler;
 use crate::sealed::Kind;
 use crate::spectrogram::Stft;
 use crate::units::{ConfigId, SampleRate};
+use crate::verification::LevelMap;
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
@@ -130,6 +131,7 @@ pub struct Query {
     duration_s: f64,
     peaks: Vec<Peak>,
     landmarks: Vec<Landmark>,
+    pub map: LevelMap,
 }
 
 impl Query {
@@ -185,6 +187,8 @@ pub struct Fingerprinter {
     /// Samples analysed so far.
     samples: u64,
     loudest_db: f32,
+    /// The frames of a query.
+    rows: Option<Vec<f32>>,
 }
 
 /// Input is resampled in pieces of this length, so that `resampled` stays small.
@@ -205,6 +209,7 @@ impl Fingerprinter {
             peaks: Vec::new(),
             samples: 0,
             loudest_db: f32::NEG_INFINITY,
+            rows: None,
             config,
         })
     }
@@ -250,13 +255,15 @@ impl Fingerprinter {
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
-    pub fn finish_query(&mut self) -> Result<Query> {
+    fn finish_query(&mut self) -> Result<Query> {
         let duration_s = self.end();
         let fan_out = self.config.landmarks.query_fan_out;
         let landmarks = pair_all(&self.peaks, &self.config.landmarks, fan_out);
         self.check(duration_s, &landmarks)?;
         let config_id = self.config.id();
-        Ok(Query { config_id, duration_s, peaks: self.peaks.clone(), landmarks })
+        let rows = self.rows.take().unwrap_or_default();
+        let map = LevelMap::new(&rows, self.config.stft.bins());
+        Ok(Query { config_id, duration_s, peaks: self.peaks.clone(), landmarks, map })
     }
 
     /// The fingerprint of a whole mono signal.
@@ -275,6 +282,7 @@ impl Fingerprinter {
     /// As [`finish`](Self::finish).
     pub fn query(&mut self, samples: &[f32], rate: SampleRate) -> Result<Query> {
         self.reset();
+        self.rows = Some(Vec::new());
         self.push(samples, rate);
         self.finish_query()
     }
@@ -286,6 +294,7 @@ impl Fingerprinter {
     /// Those of [`AudioReader::next_block`] and of [`finish`](Self::finish).
     #[cfg(feature = "decode")]
     pub fn fingerprint_audio(&mut self, reader: &mut AudioReader) -> Result<Fingerprint> {
+        self.reset();
         self.push_audio(reader)?;
         self.finish()
     }
@@ -296,13 +305,14 @@ impl Fingerprinter {
     /// As [`fingerprint_audio`](Self::fingerprint_audio).
     #[cfg(feature = "decode")]
     pub fn query_audio(&mut self, reader: &mut AudioReader) -> Result<Query> {
+        self.reset();
+        self.rows = Some(Vec::new());
         self.push_audio(reader)?;
         self.finish_query()
     }
 
     #[cfg(feature = "decode")]
     fn push_audio(&mut self, reader: &mut AudioReader) -> Result<()> {
-        self.reset();
         while let Some(block) = reader.next_block()? {
             self.push(block, self.config.stft.sample_rate);
         }
@@ -316,6 +326,7 @@ impl Fingerprinter {
         }
         self.stft.reset();
         self.picker.reset();
+        self.rows = None;
         self.begin();
     }
 
@@ -331,8 +342,11 @@ impl Fingerprinter {
             self.begin();
         }
         self.samples += self.resampled.len() as u64;
-        let Self { stft, picker, resampled, peaks, loudest_db, .. } = self;
+        let Self { stft, picker, resampled, peaks, loudest_db, rows, .. } = self;
         stft.push(resampled, |frame| {
+            if let Some(rows) = rows {
+                rows.extend_from_slice(frame.levels_db);
+            }
             *loudest_db = loudest_db.max(frame.power_db);
             picker.push(frame, |peak| peaks.push(peak));
         });

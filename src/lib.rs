@@ -14,6 +14,7 @@ pub mod resample;
 pub mod spectrogram;
 pub mod tags;
 pub mod units;
+pub mod verification;
 
 mod sealed;
 mod segment;
