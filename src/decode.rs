@@ -22,7 +22,9 @@ use symphonia::core::codecs::audio::{
 use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType, well_known as formats};
+use symphonia::core::formats::{
+    FormatOptions, FormatReader, Track, TrackType, well_known as formats,
+};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::{MetadataOptions, RawValue, StandardTag, Tag};
 use symphonia::core::packet::Packet;
@@ -34,8 +36,11 @@ const MIN_BLOCK_SAMPLES: usize = 2_048;
 /// Consecutive packets without a byte, resets, or complaints of the demuxer, after which a stream
 /// is given up.
 const MAX_FRUITLESS: u32 = 64;
-/// The longest silence that stands in for one lost packet.
-const MAX_GAP_S: f64 = 0.25;
+/// Silence stands in for what is missing between two packets, if it is longer than the rounding of
+/// timestamps but no more than could be a few damaged packets,
+const GAP_S: std::ops::RangeInclusive<f64> = 0.01..=30.0;
+/// and no more than this in all.
+const MAX_GAPS_S: f64 = 600.0;
 /// The first block of AAC is half a transform, never audio.
 const AAC_DELAY_FRAMES: u64 = 1_024;
 /// A shorter difference between the length declared and that decoded is no loss.
@@ -65,12 +70,13 @@ pub struct AudioInfo {
 pub struct DecodeReport {
     /// Seconds of audio that were decoded, without the silence that stands in for lost packets.
     pub decoded_s: f64,
-    /// Packets that could not be decoded. Silence of the same length stands in for them, so that
-    /// what follows keeps its time.
+    /// Packets that could not be decoded, and gaps between the others. Where the container keeps
+    /// time, silence stands in for them, so that what follows is in its place.
     pub lost_packets: u64,
     /// Whether the stream broke off before its end.
     pub truncated: bool,
-    /// Seconds that the file declares beyond those decoded; 0 if fewer than 0.1, or unknown.
+    /// Seconds that the file declares beyond those decoded; 0 if fewer than 0.1, unknown, or
+    /// estimated.
     pub missing_s: f64,
     /// The first complaint of demuxer or decoder.
     pub error: Option<String>,
@@ -135,7 +141,13 @@ pub struct AudioReader {
     /// Frames of encoder delay that are still to be dropped, and all that were.
     to_skip: u64,
     skipped_s: f64,
-    /// Sum over the links of a chain.
+    /// By the timestamps: when the last packet that could be decoded ended.
+    expected_s: Option<f64>,
+    /// Silence put in so far.
+    gaps_s: f64,
+    /// Whether a loss since then has been reported.
+    loss_reported: bool,
+    /// Length that the file declares, summed over the links of a chain; unknown if estimated.
     declared_s: Option<f64>,
     report: DecodeReport,
     ended: bool,
@@ -162,8 +174,7 @@ impl AudioReader {
     /// [`Error::Io`] if the file cannot be read, else as [`AudioReader::from_reader`].
     pub fn open(path: impl AsRef<Path>, stft: &StftConfig) -> Result<Self> {
         let path = path.as_ref();
-        let failed =
-            |action, source| Error::Io { action, path: path.to_path_buf(), source };
+        let failed = |action, source| Error::Io { action, path: path.to_path_buf(), source };
         let file = File::open(path).map_err(|source| failed("open", source))?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(failed("read", io::ErrorKind::IsADirectory.into()));
@@ -250,7 +261,10 @@ impl AudioReader {
             source_failed,
             to_skip: link.delay_frames,
             skipped_s: 0.0,
-            declared_s: link.declared_s,
+            expected_s: link.start_s,
+            gaps_s: 0.0,
+            loss_reported: false,
+            declared_s: link.measured_s,
             report: DecodeReport::default(),
             ended: false,
             mono: Vec::new(),
@@ -307,9 +321,11 @@ impl AudioReader {
     fn advance(&mut self) -> Result<()> {
         match self.next_packet()? {
             Some(packet) => self.decode(&packet),
-            None => self.end(None),
+            None => {
+                self.end(None);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn end(&mut self, truncated_by: Option<String>) {
@@ -368,19 +384,21 @@ impl AudioReader {
                 self.decoder = link.decoder;
                 self.track_id = link.track_id;
                 self.to_skip = link.delay_frames;
-                self.declared_s = self.declared_s.zip(link.declared_s).map(|(a, b)| a + b);
+                self.expected_s = link.start_s;
+                self.declared_s = self.declared_s.zip(link.measured_s).map(|(a, b)| a + b);
             }
             Err(error) => self.end(Some(error.to_string())),
         }
     }
 
     fn lose(&mut self, reason: String) {
+        self.loss_reported = true;
         self.report.lost_packets += 1;
         self.report.error.get_or_insert(reason);
     }
 
     /// Decodes a packet and appends to the block what it gives.
-    fn decode(&mut self, packet: &Packet) {
+    fn decode(&mut self, packet: &Packet) -> Result<()> {
         let (decoder, mono) = (&mut self.decoder, &mut self.mono);
         let decoded = catch_unwind(AssertUnwindSafe(|| {
             decoder.decode(packet).map(|buffer| {
@@ -391,26 +409,28 @@ impl AudioReader {
         match decoded {
             Ok(Ok((rate_hz, channels))) => {
                 if !self.mono.is_empty() {
-                    self.take(rate_hz, channels);
+                    self.take(packet, rate_hz, channels)?;
                 }
             }
             Ok(Err(Fault::ResetRequired)) => self.next_link(),
-            Ok(Err(fault)) => {
-                self.lose(describe(&fault));
-                self.fill_gap(packet);
-            }
+            Ok(Err(fault)) => self.lose(describe(&fault)),
             Err(_) => {
                 self.lose("the decoder panicked".into());
                 self.end(Some("the decoder panicked".into()));
             }
         }
+        Ok(())
     }
 
     /// Resamples what was decoded.
-    fn take(&mut self, rate_hz: u32, channels: usize) {
+    fn take(&mut self, packet: &Packet, rate_hz: u32, channels: usize) -> Result<()> {
         let rate = match SampleRate::new(rate_hz) {
             Ok(rate) => rate,
-            Err(error) => return self.end(Some(error.to_string())),
+            Err(error) if self.info.channels == 0 => return Err(error),
+            Err(error) => {
+                self.end(Some(error.to_string()));
+                return Ok(());
+            }
         };
         if self.info.channels == 0 {
             self.info.sample_rate = rate;
@@ -420,28 +440,43 @@ impl AudioReader {
             self.resampler.finish(&mut self.block);
             self.resampler = Resampler::new(rate, self.stft.sample_rate, self.stft.max_hz);
         }
+        self.fill_gap(packet);
         let skip = self.to_skip.min(self.mono.len() as u64);
         self.to_skip -= skip;
         self.skipped_s += rate.seconds(skip);
         let audio = &self.mono[skip as usize..];
         self.report.decoded_s += rate.seconds(audio.len() as u64);
         self.resampler.push(audio, &mut self.block);
+        Ok(())
     }
 
-    /// Puts silence in the place of a lost packet, if its length is known.
+    /// Puts silence in the place of what is missing before a packet, by its timestamp.
     fn fill_gap(&mut self, packet: &Packet) {
+        let rate = self.resampler.from();
         let track = self.format.tracks().iter().find(|track| track.id == self.track_id);
-        let duration_s = track
-            .and_then(|track| track.time_base)
-            .map_or(0.0, |base| base.calc_duration_saturating(packet.dur).as_secs_f64());
-        if self.info.channels > 0 && duration_s <= MAX_GAP_S {
-            let frames = duration_s * f64::from(self.resampler.from().hz());
-            self.mono.clear();
-            self.mono.resize(frames.round() as usize, 0.0);
-            self.resampler.push(&self.mono, &mut self.block);
+        let Some(base) = track.and_then(|track| track.time_base) else { return };
+        let start_s = base.calc_time_saturating(packet.pts).as_secs_f64();
+        let length_s = base.calc_duration_saturating(packet.block_dur()).as_secs_f64();
+        let decoded_s = rate.seconds(self.mono.len() as u64);
+        let gap_s = self.expected_s.map_or(0.0, |expected_s| start_s - expected_s);
+        if GAP_S.contains(&gap_s) && self.gaps_s + gap_s <= MAX_GAPS_S {
+            if !self.loss_reported {
+                self.lose("a gap in the stream".into());
+            }
+            self.gaps_s += gap_s;
+            let mut frames = (gap_s * f64::from(rate.hz())).round() as usize;
+            while frames > 0 {
+                let piece = frames.min(SILENCE.len());
+                self.resampler.push(&SILENCE[..piece], &mut self.block);
+                frames -= piece;
+            }
         }
+        self.loss_reported = false;
+        self.expected_s = Some(start_s + length_s.max(decoded_s));
     }
 }
+
+static SILENCE: [f32; 1024] = [0.0; 1024];
 
 /// What is fixed over one link of a chain; most files are a single one.
 struct Link {
@@ -449,7 +484,12 @@ struct Link {
     codec: AudioCodecId,
     decoder: Box<dyn AudioDecoder>,
     delay_frames: u64,
+    /// When the first packet is due, where that is certain.
+    start_s: Option<f64>,
+    /// As the file declares, or estimated.
     declared_s: Option<f64>,
+    /// As the file declares.
+    measured_s: Option<f64>,
 }
 
 impl Link {
@@ -460,7 +500,18 @@ impl Link {
         let default = format.default_track(TrackType::Audio).into_iter();
         for track in default.chain(format.tracks().iter().filter(audio)) {
             match Self::of_track(track) {
-                Ok(link) => return Ok(link),
+                Ok(mut link) => {
+                    // Of MPEG audio, only an encoder that tells of its delay tells the length.
+                    let estimated = match format.format_info().format {
+                        formats::FORMAT_ID_ADTS => true,
+                        formats::FORMAT_ID_MP1
+                        | formats::FORMAT_ID_MP2
+                        | formats::FORMAT_ID_MP3 => track.delay.is_none(),
+                        _ => false,
+                    };
+                    link.measured_s = link.declared_s.filter(|_| !estimated);
+                    return Ok(link);
+                }
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
@@ -494,7 +545,17 @@ impl Link {
         let declared_s = duration
             .and_then(|(base, duration)| base.calc_duration(duration))
             .map(|time| time.as_secs_f64());
-        Ok(Self { track_id: track.id, codec, decoder, delay_frames, declared_s })
+        let start_s = Some(0.0).filter(|_| codec == codecs::CODEC_ID_FLAC);
+        let measured_s = None;
+        Ok(Self {
+            track_id: track.id,
+            codec,
+            decoder,
+            delay_frames,
+            start_s,
+            declared_s,
+            measured_s,
+        })
     }
 }
 
@@ -641,7 +702,9 @@ fn read_tags(format: &mut dyn FormatReader, track_id: u32) -> Tags {
 /// Key, one of those of interest, and value of a tag that is not recognised as a standard one.
 fn raw_tag(tag: &Tag) -> Option<(&'static str, &str)> {
     let known = ["title", "artist", "album"];
-    let key = known.into_iter().find(|key| tag.raw.key.eq_ignore_ascii_case(key))?;
+    // Matroska has "ALBUM@TITLE".
+    let raw_key = tag.raw.key.rsplit('@').next()?;
+    let key = known.into_iter().find(|key| raw_key.eq_ignore_ascii_case(key))?;
     match &tag.raw.value {
         RawValue::String(value) => Some((key, value)),
         _ => None,
