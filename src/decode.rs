@@ -11,7 +11,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use symphonia::core::audio::conv::IntoSample;
 use symphonia::core::audio::sample::Sample;
 use symphonia::core::audio::{Audio, AudioBuffer, GenericAudioBufferRef};
@@ -211,7 +211,7 @@ impl AudioReader {
     /// - [`Error::Undecodable`]: not one sample came out of it.
     /// - [`Error::SampleRate`]: its rate is out of range.
     pub fn from_reader(
-        source: impl Read + Seek + Send + Sync + 'static,
+        source: impl Read + Seek + Send + 'static,
         extension: Option<&str>,
         stft: &StftConfig,
     ) -> Result<Self> {
@@ -219,7 +219,7 @@ impl AudioReader {
     }
 
     fn start(
-        mut source: impl Read + Seek + Send + Sync + 'static,
+        mut source: impl Read + Seek + Send + 'static,
         extension: Option<&str>,
         stft: &StftConfig,
         path: Option<PathBuf>,
@@ -228,11 +228,32 @@ impl AudioReader {
         if len == Some(0) {
             return Err(Error::UnknownFormat { reason: "the file is empty".into() });
         }
-        if len.is_some() {
-            source.rewind().map_err(Error::Read)?;
+        let source = Arc::new(Mutex::new(source));
+        let attempt = |len: Option<u64>| {
+            let source = Source { inner: Arc::clone(&source), len, failed: Arc::default() };
+            Self::attempt(source, extension, stft, path.clone())
+        };
+        if len.is_none() {
+            return attempt(None);
         }
-        let source_failed = Arc::new(AtomicBool::new(false));
-        let source = Source { inner: source, len, failed: Arc::clone(&source_failed) };
+        rewind(&source)?;
+        match attempt(len) {
+            // Demuxers refuse files of which the end is missing, unless it is not to be had.
+            Err(error @ (Error::UnknownFormat { .. } | Error::Undecodable { .. })) => {
+                rewind(&source)?;
+                attempt(None).map_err(|_| error)
+            }
+            other => other,
+        }
+    }
+
+    fn attempt<R: Read + Seek + Send + 'static>(
+        source: Source<R>,
+        extension: Option<&str>,
+        stft: &StftConfig,
+        path: Option<PathBuf>,
+    ) -> Result<Self> {
+        let source_failed = Arc::clone(&source.failed);
         let mut format = probe(source, extension).map_err(|fault| match fault {
             Fault::IoError(source) if source_failed.load(Ordering::Relaxed) => Error::Read(source),
             Fault::Unsupported(reason) if reason.contains("probe") => {
@@ -752,18 +773,23 @@ fn mix_planes<S: Sample + IntoSample<f32>>(buffer: &AudioBuffer<S>, mono: &mut V
     }
 }
 
+fn rewind(source: &Mutex<impl Seek>) -> Result<()> {
+    source.lock().unwrap_or_else(PoisonError::into_inner).rewind().map_err(Error::Read)
+}
+
 /// What symphonia reads from. Remembers whether reading failed.
 struct Source<R> {
-    inner: R,
-    /// Length in bytes; unknown: cannot be sought in.
+    inner: Arc<Mutex<R>>,
+    /// Length in bytes; unknown: not to be sought in.
     len: Option<u64>,
     failed: Arc<AtomicBool>,
 }
 
 impl<R: Read> Read for Source<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match self.inner.read(buf) {
+            match inner.read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.failed.store(true, Ordering::Relaxed);
@@ -777,11 +803,11 @@ impl<R: Read> Read for Source<R> {
 
 impl<R: Seek> Seek for Source<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(to)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).seek(to)
     }
 }
 
-impl<R: Read + Seek + Send + Sync> MediaSource for Source<R> {
+impl<R: Read + Seek + Send> MediaSource for Source<R> {
     fn is_seekable(&self) -> bool {
         self.len.is_some()
     }
