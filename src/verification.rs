@@ -40,7 +40,11 @@ impl LevelMap {
         }
         let mut near = exact.clone();
         let at = |t: isize, b: isize| {
-            if t < 0 || b < 0 || t as usize >= frames || b as usize >= bins { 0 } else { exact[t as usize * bins + b as usize] }
+            if t < 0 || b < 0 || t as usize >= frames || b as usize >= bins {
+                0
+            } else {
+                exact[t as usize * bins + b as usize]
+            }
         };
         for t in 0..frames as isize {
             for b in 0..bins as isize {
