@@ -161,11 +161,6 @@ impl Catalog {
         self.next_id
     }
 
-    /// Frames on the global line, gaps and holes included.
-    pub(crate) fn end_frame(&self) -> u32 {
-        self.next_frame
-    }
-
     /// Adds a track.
     ///
     /// # Errors

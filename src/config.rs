@@ -39,7 +39,7 @@ pub struct StftConfig {
     pub window_samples: usize,
     /// Step between frames. 1 to `window_samples`. Default 256 (32 ms).
     pub hop_samples: usize,
-    /// Lower edge of the analysis band. Default 100 Hz.
+    /// Lower edge of the analysis band. Default 150 Hz.
     pub min_hz: f32,
     /// Upper edge of the analysis band, at most 0.46 of the sample rate. Default 3,600 Hz.
     pub max_hz: f32,
@@ -51,7 +51,7 @@ impl Default for StftConfig {
             sample_rate: SampleRate::default(),
             window_samples: 2048,
             hop_samples: 256,
-            min_hz: 100.0,
+            min_hz: 150.0,
             max_hz: 3600.0,
         }
     }
@@ -103,13 +103,14 @@ pub struct PeakConfig {
     /// Frames whose power in the band is below this give no peak (dB re a full-scale sine). Default −85.
     pub silence_db: f32,
     /// Number of frequency bands, of equal width in octaves, among which peaks are spread. 1 to 32.
+    /// Default 8.
     pub bands: usize,
     /// A peak's rank is the number of peaks in its band with more contrast within ± this many
     /// frames. 1 to 1,024. Default 16 (0.5 s).
     pub rank_radius_frames: usize,
     /// References keep peaks of a rank below this, 1 to 255. Default 5.
     pub reference_rank: u8,
-    /// Queries keep peaks of a rank below this, `reference_rank` to 255. Default 10.
+    /// Queries keep peaks of a rank below this, `reference_rank` to 255. Default 8.
     pub query_rank: u8,
 }
 
@@ -121,10 +122,10 @@ impl Default for PeakConfig {
             min_contrast_db: 6.0,
             contrast_radius_bins: 40,
             silence_db: -85.0,
-            bands: 5,
+            bands: 8,
             rank_radius_frames: 16,
             reference_rank: 5,
-            query_rank: 10,
+            query_rank: 8,
         }
     }
 }
@@ -138,7 +139,7 @@ pub struct LandmarkConfig {
     pub max_dt_frames: u32,
     /// It reaches this many bins to each side, 1 to 127. Default 127 (496 Hz).
     pub max_df_bins: u32,
-    /// Targets taken per anchor in references, 1 to 64. Default 5.
+    /// Targets taken per anchor in references, 1 to 64. Default 3.
     pub reference_fan_out: usize,
     /// Targets taken per anchor in queries, 1 to 64. Default 15.
     pub query_fan_out: usize,
@@ -150,7 +151,7 @@ impl Default for LandmarkConfig {
             min_dt_frames: 2,
             max_dt_frames: 32,
             max_df_bins: 127,
-            reference_fan_out: 5,
+            reference_fan_out: 3,
             query_fan_out: 15,
         }
     }

@@ -131,7 +131,7 @@ pub struct Query {
     duration_s: f64,
     peaks: Vec<Peak>,
     landmarks: Vec<Landmark>,
-    pub map: LevelMap,
+    levels: LevelMap,
 }
 
 impl Query {
@@ -157,6 +157,12 @@ impl Query {
     #[must_use]
     pub fn landmarks(&self) -> &[Landmark] {
         &self.landmarks
+    }
+
+    /// How prominent each cell of the clip's spectrogram is.
+    #[must_use]
+    pub fn levels(&self) -> &LevelMap {
+        &self.levels
     }
 }
 
@@ -187,8 +193,15 @@ pub struct Fingerprinter {
     /// Samples analysed so far.
     samples: u64,
     loudest_db: f32,
-    /// The frames of a query.
-    rows: Option<Vec<f32>>,
+    /// The frames, kept for queries only.
+    rows: Option<Rows>,
+}
+
+/// All frames of a signal.
+#[derive(Default)]
+struct Rows {
+    levels_db: Vec<f32>,
+    powers_db: Vec<f32>,
 }
 
 /// Input is resampled in pieces of this length, so that `resampled` stays small.
@@ -262,8 +275,9 @@ impl Fingerprinter {
         self.check(duration_s, &landmarks)?;
         let config_id = self.config.id();
         let rows = self.rows.take().unwrap_or_default();
-        let map = LevelMap::new(&rows, self.config.stft.bins());
-        Ok(Query { config_id, duration_s, peaks: self.peaks.clone(), landmarks, map })
+        let silent = |frame: usize| rows.powers_db[frame] < self.config.peaks.silence_db;
+        let levels = LevelMap::new(&rows.levels_db, self.config.stft.bins(), silent);
+        Ok(Query { config_id, duration_s, peaks: self.peaks.clone(), landmarks, levels })
     }
 
     /// The fingerprint of a whole mono signal.
@@ -282,7 +296,7 @@ impl Fingerprinter {
     /// As [`finish`](Self::finish).
     pub fn query(&mut self, samples: &[f32], rate: SampleRate) -> Result<Query> {
         self.reset();
-        self.rows = Some(Vec::new());
+        self.rows = Some(Rows::default());
         self.push(samples, rate);
         self.finish_query()
     }
@@ -306,7 +320,7 @@ impl Fingerprinter {
     #[cfg(feature = "decode")]
     pub fn query_audio(&mut self, reader: &mut AudioReader) -> Result<Query> {
         self.reset();
-        self.rows = Some(Vec::new());
+        self.rows = Some(Rows::default());
         self.push_audio(reader)?;
         self.finish_query()
     }
@@ -345,7 +359,8 @@ impl Fingerprinter {
         let Self { stft, picker, resampled, peaks, loudest_db, rows, .. } = self;
         stft.push(resampled, |frame| {
             if let Some(rows) = rows {
-                rows.extend_from_slice(frame.levels_db);
+                rows.levels_db.extend_from_slice(frame.levels_db);
+                rows.powers_db.push(frame.power_db);
             }
             *loudest_db = loudest_db.max(frame.power_db);
             picker.push(frame, |peak| peaks.push(peak));

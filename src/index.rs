@@ -4,12 +4,13 @@
 //! of like size are merged, so that adding stays cheap and looking up stays possible at any time.
 //! A removed track is forgotten at once; its postings go at the next save.
 
+use crate::alignment::{Hits, LandmarkIndex};
 use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
 use crate::error::Result;
 use crate::fingerprint::{Fingerprint, Query};
 use crate::landmark::LandmarkHash;
-use crate::matching::{Hits, LandmarkIndex, Match, MatchConfig};
+use crate::matching::{Match, MatchConfig};
 use crate::segment::Segment;
 use crate::storage;
 use crate::units::TrackId;

@@ -4,11 +4,12 @@
 //! within a distance, so no quantisation edge loses one. It is built from a catalog's peaks and
 //! lives in memory.
 
+use crate::alignment::{Hits, LandmarkIndex};
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::fingerprint::Query;
 use crate::landmark::Landmark;
-use crate::matching::{Hits, LandmarkIndex, Match, MatchConfig};
+use crate::matching::{Match, MatchConfig};
 use crate::peaks::STEPS;
 use kiddo::{Chebyshev, Eytzinger, KdTree, VecOfArenas};
 

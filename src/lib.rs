@@ -1,4 +1,5 @@
 //! Audio fingerprinting.
+pub mod alignment;
 pub mod catalog;
 pub mod config;
 #[cfg(feature = "decode")]

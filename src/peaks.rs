@@ -129,6 +129,8 @@ impl PeakPicker {
         sliding_max(
             frame.levels_db,
             self.config.freq_radius_bins,
+            f32::NEG_INFINITY,
+            greater,
             &mut self.scratch,
             &mut self.row_max_db[row],
         );
@@ -176,7 +178,7 @@ impl PeakPicker {
         reach.copy_from_slice(&self.row_max_db[self.row(first)]);
         for frame in first + 1..=last {
             for (max, &x) in reach.iter_mut().zip(&self.row_max_db[self.row(frame)]) {
-                *max = max.max(x);
+                *max = greater(*max, x);
             }
         }
         let row = self.row(centre);
@@ -263,24 +265,37 @@ fn vertex(left: f32, middle: f32, right: f32) -> f32 {
     if curvature <= 0.0 { 0.0 } else { (0.5 * (right - left) / curvature).clamp(-0.5, 0.5) }
 }
 
-/// `out[i]` = maximum of `row[i − radius ..= i + radius]`, cut at the ends.
+/// The greater of two numbers, neither of which is NaN: one instruction, unlike `f32::max`.
+pub(crate) fn greater(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+/// `out[i]` = maximum of `row[i − radius ..= i + radius]`, cut at the ends; `least` is no greater
+/// than any value.
 ///
 /// Doubling: maxima over 1, 2, 4, … cells by shifted whole rows, then two overlapping ones cover
 /// the window. No branch in the loops, so they vectorise.
-fn sliding_max(row: &[f32], radius: usize, scratch: &mut [f32], out: &mut [f32]) {
+pub(crate) fn sliding_max<T: Copy>(
+    row: &[T],
+    radius: usize,
+    least: T,
+    max: impl Fn(T, T) -> T,
+    scratch: &mut [T],
+    out: &mut [T],
+) {
     let window = 2 * radius + 1;
-    scratch.fill(f32::NEG_INFINITY);
+    scratch.fill(least);
     scratch[radius..radius + row.len()].copy_from_slice(row);
     let mut width = 1;
     while 2 * width <= window {
         for i in 0..scratch.len() - width {
-            scratch[i] = scratch[i].max(scratch[i + width]);
+            scratch[i] = max(scratch[i], scratch[i + width]);
         }
         width *= 2;
     }
     let second = &scratch[window - width..];
     for ((out, &a), &b) in out.iter_mut().zip(scratch.iter()).zip(second) {
-        *out = a.max(b);
+        *out = max(a, b);
     }
 }
 
@@ -409,7 +424,7 @@ mod tests {
         ) {
             let mut scratch = vec![0.0; row.len() + 2 * radius];
             let mut out = vec![0.0; row.len()];
-            sliding_max(&row, radius, &mut scratch, &mut out);
+            sliding_max(&row, radius, f32::NEG_INFINITY, f32::max, &mut scratch, &mut out);
             for (i, &got) in out.iter().enumerate() {
                 let around = &row[i.saturating_sub(radius)..(i + radius + 1).min(row.len())];
                 prop_assert_eq!(got, around.iter().copied().fold(f32::MIN, f32::max));
