@@ -191,9 +191,11 @@ fn best<'a>(index: &'a HashIndex, query: &Query) -> earmark::Result<Option<(Matc
 /// The part of the track that lies under the clip, so that what agrees is one above the other.
 fn reference(track: &Track, m: &Match, clip_s: f64, config: &Config) -> Panel {
     let window = Window { start_s: m.offset_s, length_s: clip_s * m.speed };
-    // Before its beginning, the track has nothing to show.
-    let start_s = window.start_s.max(0.0);
-    let length_s = window.start_s + window.length_s - start_s;
+    // Frames are centred half a transform after their beginning. Before its own, the track has
+    // nothing to show.
+    let margin_s = config.stft.window_s() / 2.0;
+    let start_s = (window.start_s - margin_s).max(0.0);
+    let length_s = window.start_s + window.length_s + margin_s - start_s;
     let samples = read(Path::new(&track.info.name), &config.stft, start_s, length_s);
     let spectrogram = samples.ok().and_then(|s| Spectrogram::new(&s, &config.stft).ok());
     let mut panel = Panel::new(&config.stft, window);

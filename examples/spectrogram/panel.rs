@@ -1,6 +1,6 @@
 //! One spectrogram with its axes, peaks and landmarks.
 
-use crate::image::data_url;
+use crate::image::{band_hz, data_url};
 use earmark::config::StftConfig;
 use earmark::landmark::Landmark;
 use earmark::peaks::Peak;
@@ -13,7 +13,9 @@ pub const WIDTH: f64 = 900.0;
 pub const HEIGHT: f64 = 300.0;
 /// At most so many labels are on the time axis.
 const MAX_LABELS: f64 = 12.0;
-const HZ_PER_LABEL: f64 = 500.0;
+/// The labels of the frequency axis, which is logarithmic, as peaks are spread.
+const LABELS_HZ: [f64; 10] =
+    [50.0, 100.0, 200.0, 300.0, 500.0, 1000.0, 2000.0, 3000.0, 5000.0, 10_000.0];
 
 /// The stretch of time that a panel shows.
 #[derive(Clone, Copy)]
@@ -61,7 +63,7 @@ impl Panel {
     }
 
     fn y(&self, hz: f64) -> f64 {
-        (self.max_hz - hz) / (self.max_hz - self.min_hz) * HEIGHT
+        (self.max_hz / hz).ln() / (self.max_hz / self.min_hz).ln() * HEIGHT
     }
 
     /// Where a peak at `time` and `bin` (in steps) stands.
@@ -107,18 +109,17 @@ impl Panel {
     }
 
     fn draw_image(&self, svg: &mut String, spectrogram: &Spectrogram) -> Result<(), String> {
-        let (frames, bins) = spectrogram.levels_db.dim();
-        let Axes { hop_s, first_frame_s, first_bin_hz, bin_hz } = self.axes;
+        let Axes { hop_s, first_frame_s, .. } = self.axes;
         // A cell reaches half a step to each side of its centre.
         let begin_s = self.window.start_s + self.spectrogram_from_s + first_frame_s - hop_s / 2.0;
+        let frames = spectrogram.levels_db.nrows();
         let (x, right) = (self.x(begin_s), self.x(begin_s + frames as f64 * hop_s));
-        let low_hz = f64::from(first_bin_hz - bin_hz / 2.0);
-        let high_hz = low_hz + bins as f64 * f64::from(bin_hz);
+        let (low_hz, high_hz) = band_hz(spectrogram);
         let (y, bottom) = (self.y(high_hz), self.y(low_hz));
         add(
             svg,
             format_args!(
-                "<image x=\"{x:.2}\" y=\"{y:.2}\" width=\"{:.2}\" height=\"{:.2}\" \
+                "<image clip-path=\"url(#inside)\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{:.2}\" height=\"{:.2}\" \
                  preserveAspectRatio=\"none\" href=\"{}\"/>\n",
                 right - x,
                 bottom - y,
@@ -151,17 +152,12 @@ impl Panel {
                 ),
             );
         }
-        let labels = (self.min_hz / HZ_PER_LABEL).ceil() as u32..;
-        let labels = labels.map(|n| f64::from(n) * HZ_PER_LABEL);
-        for hz in labels.take_while(|&hz| hz <= self.max_hz) {
+        let shown = |hz: &f64| (self.min_hz..=self.max_hz).contains(hz);
+        for hz in LABELS_HZ.into_iter().filter(shown) {
             let y = self.y(hz);
             ticks += &format!("M0 {y:.1}h-5");
-            let unit = if hz + HZ_PER_LABEL > self.max_hz { " Hz" } else { "" };
             let below = y + 4.0;
-            add(
-                svg,
-                format_args!("<text class=\"hz\" x=\"-9\" y=\"{below:.1}\">{hz}{unit}</text>\n"),
-            );
+            add(svg, format_args!("<text class=\"hz\" x=\"-9\" y=\"{below:.1}\">{hz} Hz</text>\n"));
         }
         add(svg, format_args!("<path class=\"frame\" d=\"{ticks}\"/>\n"));
     }
