@@ -28,8 +28,8 @@ use text::{count, reason};
 
 /// During long runs the index is saved this often,
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// or less often where it is so large that saving would take more than this share of the time.
-const MAX_SAVING_SHARE: u32 = 20;
+/// or less often where it is so large that this many times what saving takes is longer.
+const PAUSE_PER_SAVING: u32 = 20;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -83,7 +83,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
             let begun = Instant::now();
             save(index, &options.index)?;
             saved = Instant::now();
-            pause = SAVE_EVERY.max((saved - begun) * MAX_SAVING_SHARE);
+            pause = SAVE_EVERY.max((saved - begun) * PAUSE_PER_SAVING);
         }
         Ok(())
     })?;
