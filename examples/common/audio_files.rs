@@ -1,0 +1,80 @@
+//! Which files are meant by the paths that a user gives.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// Files in folders are taken for audio if they have one of these extensions.
+const EXTENSIONS: [&str; 21] = [
+    "wav", "wave", "aif", "aiff", "aifc", "caf", "flac", "mp1", "mp2", "mp3", "m4a", "m4b", "mp4",
+    "aac", "alac", "ogg", "oga", "opus", "mka", "mkv", "webm",
+];
+
+/// The files themselves and, in place of each folder, the audio files in it and below, sorted.
+///
+/// Files that are named are always taken, whatever they are called, and also if they are missing:
+/// opening them says why. So are folders below that cannot be listed. Hidden files and folders are
+/// passed over.
+///
+/// # Errors
+/// A folder that is named and holds no audio file.
+pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        walk(path, &mut HashSet::new(), &mut files);
+        if files.len() == before {
+            return Err(format!(
+                "{}: no audio file in this folder (looked for {})",
+                path.display(),
+                EXTENSIONS.join(", ")
+            ));
+        }
+    }
+    Ok(files)
+}
+
+/// Appends what is in a folder. `above` holds the folders on the way down, against links that go
+/// round in circles.
+fn walk(folder: &Path, above: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        files.push(folder.into());
+        return;
+    };
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.into());
+    if !above.insert(real.clone()) {
+        return;
+    }
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if hidden {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, above, files);
+        } else if is_audio(&path) {
+            files.push(path);
+        }
+    }
+    above.remove(&real);
+}
+
+fn is_audio(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+    EXTENSIONS.contains(&extension.as_str())
+}
+
+/// The name under which a file is indexed: its path as given, without what says nothing (`./`,
+/// doubled separators), and with `/` between the parts on every system.
+pub fn track_name(path: &Path) -> String {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    let path: PathBuf = parts.collect();
+    let name = path.to_string_lossy();
+    if std::path::MAIN_SEPARATOR == '\\' { name.replace('\\', "/") } else { name.into_owned() }
+}

@@ -1,0 +1,93 @@
+//! Fingerprinting many files into an index.
+
+use crate::audio_files::track_name;
+use crate::ordered::in_order;
+use crate::progress::Progress;
+use crate::text::reason;
+use earmark::{AudioReader, DecodeReport, Fingerprint, Fingerprinter, HashIndex, Tags, TrackInfo};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+/// What became of the files.
+#[derive(Default)]
+pub struct Tally {
+    pub added: usize,
+    pub replaced: usize,
+    /// Files that were read in part.
+    pub partial: usize,
+    pub failed: usize,
+    /// Seconds of audio that were fingerprinted, per second that it took.
+    pub times_real_time: f64,
+}
+
+struct Taken {
+    tags: Tags,
+    fingerprint: Fingerprint,
+    report: DecodeReport,
+}
+
+/// Fingerprints files and adds them to the index in their order; those whose names it holds are
+/// replaced. Says on standard error which files failed, wholly or in part, and why.
+///
+/// # Errors
+/// Those of `after_each`, which is called with the index after each track.
+pub fn ingest(
+    index: &mut HashIndex,
+    files: &[PathBuf],
+    jobs: usize,
+    mut after_each: impl FnMut(&mut HashIndex) -> Result<(), String>,
+) -> Result<Tally, String> {
+    let config = index.catalog().config().clone();
+    let mut seen = HashSet::new();
+    let files: Vec<&PathBuf> = files.iter().filter(|f| seen.insert(track_name(f))).collect();
+    let mut tally = Tally::default();
+    let mut progress = Progress::new(files.len());
+    let start = || Fingerprinter::new(config.clone()).expect("the index has checked it");
+    in_order(
+        &files,
+        jobs,
+        start,
+        |f, path| take(f, path),
+        |path, taken| {
+            let path = path.as_path();
+            let taken = taken.and_then(|taken| {
+                let name = track_name(path);
+                let known = index.catalog().find(&name).is_some();
+                let info = TrackInfo { name, tags: taken.tags };
+                index.replace(info, &taken.fingerprint).map_err(|e| reason(&e))?;
+                Ok((known, taken.report, taken.fingerprint.duration_s()))
+            });
+            match taken {
+                Ok((known, report, duration_s)) => {
+                    *(if known { &mut tally.replaced } else { &mut tally.added }) += 1;
+                    if !report.is_complete() {
+                        tally.partial += 1;
+                        progress.say(&format!("warning: {}: {report}", path.display()));
+                    }
+                    progress.file_done(duration_s);
+                    after_each(index)
+                }
+                Err(why) => {
+                    tally.failed += 1;
+                    progress.say(&format!("failed: {}: {why}", path.display()));
+                    progress.file_done(0.0);
+                    Ok(())
+                }
+            }
+        },
+    )?;
+    tally.times_real_time = progress.times_real_time();
+    Ok(tally)
+}
+
+fn take(fingerprinter: &mut Fingerprinter, path: &Path) -> Result<Taken, String> {
+    let stft = &fingerprinter.config().stft;
+    let mut reader = AudioReader::open(path, stft).map_err(|e| reason(&e))?;
+    let fingerprint = fingerprinter.fingerprint_audio(&mut reader);
+    let report = reader.report();
+    let fingerprint = fingerprint.map_err(|e| {
+        let why = reason(&e);
+        if report.is_complete() { why } else { format!("{why} ({report})") }
+    })?;
+    Ok(Taken { tags: reader.info().tags.clone(), fingerprint, report })
+}

@@ -1,0 +1,19 @@
+//! Tracks and times as people read them.
+
+use earmark::TrackInfo;
+
+/// "title – artist", as far as the track is tagged, else its name.
+pub fn label(info: &TrackInfo) -> String {
+    match (&info.tags.title, &info.tags.artist) {
+        (Some(title), Some(artist)) => format!("{title} – {artist}"),
+        (Some(title), None) => title.clone(),
+        _ => info.name.clone(),
+    }
+}
+
+/// A time as in `1:02.3`.
+pub fn clock(seconds: f64) -> String {
+    let tenths = (seconds.abs() * 10.0).round() as u64;
+    let sign = if seconds < 0.0 && tenths > 0 { "-" } else { "" };
+    format!("{sign}{}:{:02}.{}", tenths / 600, tenths / 10 % 60, tenths % 10)
+}

@@ -1,0 +1,146 @@
+//! Fingerprints audio files into an index.
+//!
+//! ```text
+//! cargo run --release --example fingerprint -- library.earmark fixtures/library
+//! ```
+
+#[path = "../common/audio_files.rs"]
+mod audio_files;
+#[path = "../common/ingest.rs"]
+mod ingest;
+#[path = "../common/inputs.rs"]
+mod inputs;
+#[path = "../common/ordered.rs"]
+mod ordered;
+#[path = "../common/progress.rs"]
+mod progress;
+#[path = "../common/text.rs"]
+mod text;
+
+use clap::Parser;
+use earmark::{Config, HashIndex};
+use ingest::Tally;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use text::{count, reason};
+
+/// During long runs the index is saved this often,
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// or less often where it is so large that this many times what saving takes is longer.
+const PAUSE_PER_SAVING: u32 = 20;
+
+const AFTER_HELP: &str = "\
+Examples:
+  fingerprint library.earmark Music
+      Index all audio files in the folder Music and below.
+  fingerprint library.earmark new-album song.mp3
+      Add a folder and a file to that index.
+  find / -name '*.flac' | fingerprint --jobs 4 library.earmark --files-from -
+      Index the files that another program names.
+
+A track is named by its path as given here; a file whose name is already in the
+index takes the place of the old one, and keeps its old fingerprint if it cannot
+be read now. The index is written beside its place and moved there when complete,
+about every minute and at the end: a run that is killed leaves it sound.
+
+Exit status: 0 if all files were fingerprinted (those that break off, as far as
+they go), 1 if some failed, 2 if nothing could be done.";
+
+/// Fingerprints audio files and folders into an index, which is made if it is not there
+#[derive(Parser)]
+#[command(name = "fingerprint", version, after_help = AFTER_HELP)]
+struct Options {
+    /// The index file to make or to add to
+    index: PathBuf,
+    /// Audio files, and folders to search for them
+    #[arg(value_name = "PATH", required_unless_present = "files_from")]
+    paths: Vec<PathBuf>,
+    /// A file that lists more of them, one a line; `-` for standard input
+    #[arg(long, value_name = "LIST")]
+    files_from: Option<PathBuf>,
+    /// Number of threads [default: one per core]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+fn main() -> ExitCode {
+    run(&Options::parse()).unwrap_or_else(|message| {
+        eprintln!("error: {message}");
+        ExitCode::from(2)
+    })
+}
+
+fn run(options: &Options) -> Result<ExitCode, String> {
+    let mut index = open_or_new(&options.index)?;
+    let files = inputs::gather(&options.paths, options.files_from.as_deref())?;
+    let jobs = ordered::jobs_or_all_cores(options.jobs);
+
+    let (mut saved, mut pause) = (Instant::now(), SAVE_EVERY);
+    let tally = ingest::ingest(&mut index, &files, jobs, |index| {
+        if saved.elapsed() >= pause {
+            let begun = Instant::now();
+            save(index, &options.index)?;
+            saved = Instant::now();
+            pause = SAVE_EVERY.max((saved - begun) * PAUSE_PER_SAVING);
+        }
+        Ok(())
+    })?;
+    if tally.added + tally.replaced > 0 {
+        save(&mut index, &options.index)?;
+        println!("{}", summary(&index, &options.index, &tally)?);
+    } else {
+        println!("nothing was added to {}", options.index.display());
+    }
+    if tally.failed + tally.partial > 0 {
+        let (failed, partial) = (count(tally.failed, "file"), count(tally.partial, "file"));
+        eprintln!("{failed} failed, {partial} read in part: see above");
+    }
+    Ok(ExitCode::from(u8::from(tally.failed > 0)))
+}
+
+fn open_or_new(path: &Path) -> Result<HashIndex, String> {
+    let named = |e: earmark::Error| format!("{}: {}", path.display(), reason(&e));
+    if path.is_dir() {
+        return Err(format!(
+            "{} is a folder: the index, a file, comes first, then what to add to it",
+            path.display()
+        ));
+    }
+    if path.try_exists().unwrap_or(true) {
+        return HashIndex::open(path).map_err(named);
+    }
+    // Better known now than after hours of work.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(format!(
+            "cannot make {}: there is no folder {}",
+            path.display(),
+            folder.display()
+        ));
+    }
+    HashIndex::new(Config::default()).map_err(named)
+}
+
+fn save(index: &mut HashIndex, path: &Path) -> Result<(), String> {
+    index.save(path).map_err(|e| e.to_string())
+}
+
+fn summary(index: &HashIndex, path: &Path, tally: &Tally) -> Result<String, String> {
+    let catalog = index.catalog();
+    let bytes = path.metadata().map_err(|e| format!("cannot read {}: {e}", path.display()))?.len();
+    let audio_s = catalog.duration_s();
+    let landmarks: u64 = catalog.tracks().iter().map(|t| u64::from(t.landmarks)).sum();
+    Ok(format!(
+        "{} added, {} replaced; {} now holds {}, {:.2} h of audio, {landmarks} landmarks, \
+         {:.0} bytes per second of audio; {:.0} × real time",
+        tally.added,
+        tally.replaced,
+        path.display(),
+        count(catalog.tracks().len(), "track"),
+        audio_s / 3600.0,
+        bytes as f64 / audio_s.max(1e-9),
+        tally.times_real_time,
+    ))
+}

@@ -1,0 +1,80 @@
+//! Looking one clip up.
+
+use crate::text::reason;
+use earmark::{
+    AudioReader, Catalog, DecodeReport, Fingerprinter, HashIndex, KdIndex, Match, MatchConfig,
+    Query,
+};
+use std::path::{Path, PathBuf};
+
+/// Either index.
+pub enum Matcher {
+    Hash(HashIndex),
+    Kd(KdIndex),
+}
+
+impl Matcher {
+    pub fn kd(index: HashIndex) -> Self {
+        Self::Kd(KdIndex::new(index.into_catalog()))
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        match self {
+            Self::Hash(index) => index.catalog(),
+            Self::Kd(index) => index.catalog(),
+        }
+    }
+
+    fn search(&self, query: &Query, config: &MatchConfig) -> earmark::Result<Vec<Match>> {
+        match self {
+            Self::Hash(index) => index.search(query, config),
+            Self::Kd(index) => index.search(query, config),
+        }
+    }
+}
+
+/// What is known of a clip in the end.
+pub struct Answer {
+    pub clip: PathBuf,
+    /// Length of what was read of it, if it could be read.
+    pub duration_s: Option<f64>,
+    /// How much of it was read, if not all.
+    pub loss: Option<DecodeReport>,
+    /// Its matches, or why there was no looking for any.
+    pub found: Result<Vec<Match>, String>,
+}
+
+impl Answer {
+    /// What the user should know besides the matches.
+    pub fn warning(&self) -> Option<String> {
+        let loss = self.loss.as_ref().map(ToString::to_string);
+        match &self.found {
+            Ok(_) => loss,
+            Err(why) => Some(match loss {
+                Some(loss) => format!("{why} ({loss})"),
+                None => why.clone(),
+            }),
+        }
+    }
+}
+
+/// Reads a clip and looks it up.
+pub fn ask(
+    matcher: &Matcher,
+    fingerprinter: &mut Fingerprinter,
+    clip: &Path,
+    config: &MatchConfig,
+) -> Answer {
+    let mut answer =
+        Answer { clip: clip.into(), duration_s: None, loss: None, found: Ok(Vec::new()) };
+    let mut search = || {
+        let mut reader = AudioReader::open(clip, &fingerprinter.config().stft)?;
+        let query = fingerprinter.query_audio(&mut reader);
+        answer.loss = Some(reader.report()).filter(|report| !report.is_complete());
+        let query = query?;
+        answer.duration_s = Some(query.duration_s());
+        matcher.search(&query, config)
+    };
+    answer.found = search().map_err(|e| reason(&e));
+    answer
+}

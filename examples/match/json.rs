@@ -1,0 +1,61 @@
+//! Matches for other programs, with all that is known of them, as one JSON array.
+
+use crate::Printer;
+use crate::answer::Answer;
+use earmark::{Catalog, Match, Span};
+use serde_json::{Value, json};
+use std::io::{Result, Write};
+
+#[derive(Default)]
+pub struct Json {
+    answers: usize,
+}
+
+impl Printer for Json {
+    fn begin(&mut self, out: &mut dyn Write) -> Result<()> {
+        write!(out, "[")
+    }
+
+    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, catalog: &Catalog) -> Result<()> {
+        let matches = answer.found.as_deref().unwrap_or_default();
+        let matches: Vec<Value> =
+            matches.iter().zip(1..).map(|(m, rank)| object(m, rank, catalog)).collect();
+        let value = json!({
+            "query": answer.clip.to_string_lossy(),
+            "duration_s": answer.duration_s,
+            "error": answer.found.as_ref().err(),
+            "incomplete": answer.loss.as_ref().map(ToString::to_string),
+            "matches": matches,
+        });
+        let separator = if self.answers == 0 { "" } else { "," };
+        self.answers += 1;
+        write!(out, "{separator}\n{value:#}")
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> Result<()> {
+        writeln!(out, "\n]")
+    }
+}
+
+fn object(m: &Match, rank: usize, catalog: &Catalog) -> Value {
+    let tags = catalog.get(m.track).map(|track| &track.info.tags);
+    json!({
+        "rank": rank,
+        "track": m.name,
+        "track_id": m.track.0,
+        "title": tags.and_then(|t| t.title.as_ref()),
+        "artist": tags.and_then(|t| t.artist.as_ref()),
+        "album": tags.and_then(|t| t.album.as_ref()),
+        "query": span(m.query),
+        "reference": span(m.reference),
+        "offset_s": m.offset_s,
+        "speed": m.speed,
+        "votes": m.votes,
+        "false_alarms": m.false_alarms,
+        "score": m.score(),
+    })
+}
+
+fn span(span: Span) -> Value {
+    json!({ "start_s": span.start_s, "end_s": span.end_s })
+}

@@ -1,0 +1,177 @@
+//! Says which recordings clips come from.
+//!
+//! ```text
+//! cargo run --release --example match -- fixtures/library fixtures/clips
+//! ```
+
+mod answer;
+mod json;
+mod table;
+mod tsv;
+
+#[path = "../common/audio_files.rs"]
+mod audio_files;
+#[path = "../common/ingest.rs"]
+mod ingest;
+#[path = "../common/inputs.rs"]
+mod inputs;
+#[path = "../common/label.rs"]
+mod label;
+#[path = "../common/library.rs"]
+mod library;
+#[path = "../common/ordered.rs"]
+mod ordered;
+#[path = "../common/progress.rs"]
+mod progress;
+#[path = "../common/text.rs"]
+mod text;
+
+use answer::{Answer, Matcher};
+use clap::{Parser, ValueEnum};
+use earmark::{Catalog, Fingerprinter, MatchConfig};
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const AFTER_HELP: &str = "\
+Examples:
+  match Music clip.mp3
+      Which recording in the folder Music is the clip from, and from where in it?
+      The folder is fingerprinted first; make an index to be spared that.
+  match library.earmark clips --format tsv > matches.tsv
+      Look all audio files in the folder clips up in an index.
+  ls *.wav | match library.earmark --files-from - --top 1
+      Look up the files that another program names, the best match of each.
+
+The columns of --format tsv, after a header, one line per match, best first:
+  query              the clip
+  rank               1 for the best match; 0, and the rest empty, if there is none
+  track              the track's name: its path as it was indexed
+  reference_start_s  time in the track at which the clip begins; below 0 if the clip
+                     begins before the track
+  query_start_s      the part of the clip that was recognised: from here
+  query_end_s        to here
+  speed              tempo of the clip as a multiple of the track's
+  votes              landmarks of the clip that agree
+  score              -log10 of the matches as good that chance is expected to give
+
+Exit status: 0 if all clips were searched (found or not), 1 if some could not be
+read or hold nothing to search for, 2 if nothing could be done.";
+
+/// Says which recordings of a library clips come from, and from where in them
+#[derive(Parser)]
+#[command(name = "match", version, after_help = AFTER_HELP)]
+struct Options {
+    /// An index made by the example `fingerprint`, or a folder of audio files
+    #[arg(value_name = "INDEX_OR_FOLDER")]
+    library: PathBuf,
+    /// The clips: audio files, and folders to search for them
+    #[arg(value_name = "CLIP", required_unless_present = "files_from")]
+    clips: Vec<PathBuf>,
+    /// A file that lists more clips, one a line; `-` for standard input
+    #[arg(long, value_name = "LIST")]
+    files_from: Option<PathBuf>,
+    /// How the matches are printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Matches per clip at most
+    #[arg(long, value_name = "N", default_value = "5")]
+    top: NonZeroUsize,
+    /// How landmarks are looked up: by hash, or in a KD-tree (slower, forgives more)
+    #[arg(long, value_enum, default_value_t = Lookup::Hash)]
+    matcher: Lookup,
+    /// Leave out matches that chance would give more often than this per clip
+    #[arg(long, value_name = "X", default_value_t = 0.001, value_parser = positive)]
+    false_alarms: f64,
+    /// Number of threads [default: one per core]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Table,
+    Tsv,
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Lookup {
+    Hash,
+    Kd,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    if number > 0.0 { Ok(number) } else { Err("it must be above 0".into()) }
+}
+
+/// A way to print answers.
+trait Printer {
+    fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, catalog: &Catalog)
+    -> io::Result<()>;
+    fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    run(&Options::parse()).unwrap_or_else(|message| {
+        eprintln!("error: {message}");
+        ExitCode::from(2)
+    })
+}
+
+fn run(options: &Options) -> Result<ExitCode, String> {
+    // First what is quickly found to be wrong.
+    let clips = inputs::gather(&options.clips, options.files_from.as_deref())?;
+    let jobs = ordered::jobs_or_all_cores(options.jobs);
+    let index = library::open_library(&options.library, jobs)?;
+    let matcher = match options.matcher {
+        Lookup::Hash => Matcher::Hash(index),
+        Lookup::Kd => Matcher::kd(index),
+    };
+    let mut printer: Box<dyn Printer> = match options.format {
+        Format::Table => Box::new(table::Table::new(matcher.catalog())),
+        Format::Tsv => Box::new(tsv::Tsv),
+        Format::Json => Box::new(json::Json::default()),
+    };
+    let config = MatchConfig {
+        max_matches: options.top.get(),
+        max_false_alarms: options.false_alarms,
+        ..MatchConfig::default()
+    };
+
+    let mut out = io::stdout().lock();
+    let mut failed = false;
+    let fingerprinter = || {
+        Fingerprinter::new(matcher.catalog().config().clone()).expect("the index has checked it")
+    };
+    let printed = printer.begin(&mut out).and_then(|()| {
+        ordered::in_order(
+            &clips,
+            jobs,
+            fingerprinter,
+            |fingerprinter, clip| answer::ask(&matcher, fingerprinter, clip, &config),
+            |_, answer| {
+                failed |= answer.found.is_err();
+                if let Some(warning) = answer.warning() {
+                    eprintln!("warning: {}: {warning}", answer.clip.display());
+                }
+                printer.answer(&mut out, &answer, matcher.catalog())
+            },
+        )?;
+        printer.end(&mut out)?;
+        out.flush()
+    });
+    match printed {
+        Ok(()) => Ok(ExitCode::from(u8::from(failed))),
+        // Whoever reads this has seen enough.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(e) => Err(format!("cannot write to standard output: {e}")),
+    }
+}

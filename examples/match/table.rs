@@ -1,0 +1,106 @@
+//! Matches for people.
+
+use crate::Printer;
+use crate::answer::Answer;
+use crate::label::{clock, label};
+use crate::text::count;
+use earmark::{Catalog, Match};
+use std::io::{Result, Write};
+use std::time::Instant;
+
+/// Titles are cut to this many characters.
+const MAX_LABEL: usize = 44;
+
+pub struct Table {
+    width: usize,
+    begun: Instant,
+    clips: usize,
+    recognised: usize,
+    tracks: usize,
+}
+
+impl Table {
+    pub fn new(catalog: &Catalog) -> Self {
+        let tracks = catalog.tracks();
+        let widest = tracks.iter().map(|t| label(&t.info).chars().count()).max();
+        Self {
+            width: widest.unwrap_or(0).clamp(10, MAX_LABEL),
+            begun: Instant::now(),
+            clips: 0,
+            recognised: 0,
+            tracks: tracks.len(),
+        }
+    }
+
+    fn line(&self, m: &Match, rank: usize, catalog: &Catalog) -> String {
+        let track = catalog.get(m.track).map_or_else(|| m.name.clone(), |t| label(&t.info));
+        let track = shortened(&track, self.width);
+        let part = format!("{} – {}", clock(m.query.start_s), clock(m.query.end_s));
+        let mut line = format!(
+            "  {rank:>2}  {track:<width$}  {:>9}  {part:>16}  {:>6}  {:<12}",
+            clock(m.offset_s),
+            m.votes,
+            odds(m.false_alarms),
+            width = self.width,
+        );
+        if (m.speed - 1.0).abs() >= 0.0015 {
+            line += &format!("  speed {:+.1} %", 100.0 * (m.speed - 1.0));
+        }
+        line.trim_end().into()
+    }
+}
+
+impl Printer for Table {
+    fn begin(&mut self, out: &mut dyn Write) -> Result<()> {
+        let width = self.width;
+        let columns = ["track", "clip is at", "part of clip", "votes", "by chance"];
+        let [track, at, part, votes, odds] = columns;
+        writeln!(out, "   #  {track:<width$} {at:>10}  {part:>16}  {votes:>6}  {odds}")
+    }
+
+    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, catalog: &Catalog) -> Result<()> {
+        self.clips += 1;
+        write!(out, "{}", answer.clip.display())?;
+        match answer.duration_s {
+            Some(duration_s) => writeln!(out, " ({duration_s:.1} s)")?,
+            None => writeln!(out)?,
+        }
+        match &answer.found {
+            Err(_) => writeln!(out, "   –  not searched"),
+            Ok(matches) if matches.is_empty() => writeln!(out, "   –  no match"),
+            Ok(matches) => {
+                self.recognised += 1;
+                for (m, rank) in matches.iter().zip(1..) {
+                    writeln!(out, "{}", self.line(m, rank, catalog))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self, out: &mut dyn Write) -> Result<()> {
+        let (clips, tracks) = (count(self.clips, "clip"), count(self.tracks, "track"));
+        let seconds = self.begun.elapsed().as_secs_f64();
+        writeln!(out, "{} of {clips} found among {tracks}, in {seconds:.1} s", self.recognised)
+    }
+}
+
+/// How often chance would give such a match.
+fn odds(false_alarms: f64) -> String {
+    if false_alarms >= 0.1 {
+        return format!("{false_alarms:.1} expected");
+    }
+    format!("1 in 10^{:.0}", -false_alarms.max(1e-300).log10())
+}
+
+fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.into();
+    }
+    // The end of a path says more than its beginning, of a title the other way round; either way
+    // the middle says least.
+    let chars: Vec<char> = text.chars().collect();
+    let head = width / 2;
+    let tail = chars.len() - (width - head - 1);
+    chars[..head].iter().chain(&['…']).chain(&chars[tail..]).collect()
+}

@@ -1,0 +1,226 @@
+//! The example programs, run as their users run them.
+#![cfg(feature = "decode")]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+const COLUMNS: &str =
+    "query\trank\ttrack\treference_start_s\tquery_start_s\tquery_end_s\tspeed\tvotes\tscore";
+
+/// The program that `cargo test` built beside this test.
+fn example(name: &str) -> Command {
+    let tests = std::env::current_exe().unwrap();
+    let profile = tests.parent().and_then(Path::parent).unwrap();
+    let path = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(path.exists(), "{} is missing: run `cargo build --examples` first", path.display());
+    let mut command = Command::new(path);
+    command.stdin(Stdio::null());
+    command
+}
+
+fn fixture(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
+}
+
+fn run(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+fn run_with_input(command: &mut Command, input: &str) -> (i32, String) {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// A folder with two recordings in it, one of them in a folder below.
+fn small_library() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let below = folder.path().join("library/b");
+    fs::create_dir_all(&below).unwrap();
+    fs::copy(fixture("library/01-melody.wav"), folder.path().join("library/a.wav")).unwrap();
+    fs::copy(fixture("library/05-arpeggio.flac"), below.join("c.flac")).unwrap();
+    fs::write(folder.path().join("library/notes.txt"), "no audio").unwrap();
+    folder
+}
+
+fn index_of(folder: &TempDir) -> PathBuf {
+    let index = folder.path().join("index");
+    let mut command = example("fingerprint");
+    let (code, _, stderr) = run(command.current_dir(folder.path()).args(["index", "./library/"]));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    index
+}
+
+fn rows(tsv: &str) -> Vec<Vec<&str>> {
+    let mut lines = tsv.lines();
+    assert_eq!(lines.next(), Some(COLUMNS));
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split('\t').collect()).collect();
+    assert!(rows.iter().all(|row| row.len() == 9), "{tsv}");
+    rows
+}
+
+#[test]
+fn a_clip_is_found_at_its_time_and_an_absent_one_is_not() {
+    let folder = small_library();
+    let index = index_of(&folder);
+    let clip = fixture("clips/01-melody_at_7.313s_quiet.wav");
+    let absent = fixture("clips/absent_at_5.323s_clean.flac");
+    for matcher in ["hash", "kd"] {
+        let mut command = example("match");
+        let command = command.arg(&index).args([&clip, &absent]);
+        let (code, out, _) = run(command.args(["--format", "tsv", "--matcher", matcher]));
+        let rows = rows(&out);
+        assert_eq!((code, rows[0][0]), (0, clip.to_str().unwrap()));
+        assert_eq!(rows[0][1..3], ["1", "library/a.wav"]);
+        assert!((rows[0][3].parse::<f64>().unwrap() - 7.313).abs() < 0.1, "{out}");
+        let numbers: Vec<f64> = rows[0][4..].iter().map(|field| field.parse().unwrap()).collect();
+        assert!(0.0 <= numbers[0] && numbers[0] < numbers[1] && numbers[1] <= 5.0);
+        assert!((numbers[2] - 1.0).abs() < 0.01 && numbers[3] >= 10.0 && numbers[4] >= 3.0);
+        let empty = [absent.to_str().unwrap(), "0", "", "", "", "", "", "", ""];
+        assert_eq!(rows.last().unwrap()[..], empty);
+    }
+}
+
+#[test]
+fn a_folder_serves_as_an_index_and_the_table_reads_well() {
+    let folder = small_library();
+    let mut command = example("match");
+    let command = command.arg(folder.path().join("library"));
+    let (code, out, _) = run(command.arg(fixture("clips/05-arpeggio_at_11.083s_telephone.wav")));
+    assert_eq!(code, 0);
+    let best = out.lines().nth(2).unwrap();
+    assert!(best.contains("Broken Chords – The Synthetics") && best.contains("0:11.1"), "{out}");
+    assert!(best.contains("1 in 10^"), "{out}");
+}
+
+#[test]
+fn json_holds_what_the_matches_hold() {
+    let folder = small_library();
+    let index = index_of(&folder);
+    let clip = fixture("clips/05-arpeggio_at_11.083s_telephone.wav");
+    let text = fixture("broken/text.mp3");
+    let mut command = example("match");
+    let command = command.arg(&index).args([&clip, &text]);
+    let (code, out, err) = run(command.args(["--format", "json", "--top", "1"]));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let found = &json[0]["matches"][0];
+    assert_eq!(json[0]["query"].as_str(), clip.to_str());
+    assert_eq!(found["track"], "library/b/c.flac");
+    assert_eq!(found["title"], "Broken Chords");
+    assert_eq!(json[0]["matches"].as_array().unwrap().len(), 1);
+    for span in ["query", "reference"] {
+        assert!(found[span]["end_s"].as_f64() > found[span]["start_s"].as_f64());
+    }
+    let numbers = ["track_id", "offset_s", "speed", "votes", "false_alarms", "score", "rank"];
+    assert!(numbers.iter().all(|key| found[key].is_number()), "{found}");
+    assert!(json[0]["error"].is_null());
+    // A clip that is no audio is said to be none, and counts.
+    assert!(json[1]["error"].as_str().unwrap().contains("not an audio file"));
+    assert!(err.contains("text.mp3: not an audio file") && code == 1);
+}
+
+#[test]
+fn broken_files_are_named_and_the_others_indexed() {
+    let folder = TempDir::new().unwrap();
+    let index = folder.path().join("index");
+    let mut command = example("fingerprint");
+    let paths = [fixture("broken"), fixture("library/01-melody.wav")];
+    let (code, out, err) = run(command.arg(&index).args(paths));
+    assert_eq!(code, 1);
+    for name in ["dc.wav", "empty.wav", "garbage.ogg", "one-sample.wav", "silence.wav", "text.mp3"]
+    {
+        let failed =
+            |line: &str| line.starts_with("failed: ") && line.contains(&format!("{name}: "));
+        assert_eq!(err.lines().filter(|line| failed(line)).count(), 1, "{name} in {err}");
+    }
+    assert!(err.contains("truncated.wav: 1.7 of 3.0 s decoded"), "{err}");
+    assert!(err.contains("6 files failed, 4 files read in part"), "{err}");
+    assert!(out.contains("6 added, 0 replaced; ") && out.contains(" 6 tracks, "), "{out}");
+    let tracks = earmark::HashIndex::open(&index).unwrap().into_catalog();
+    assert!(tracks.tracks().last().unwrap().info.name.ends_with("01-melody.wav"));
+}
+
+#[test]
+fn a_second_run_replaces_and_the_order_is_that_of_the_input() {
+    let folder = small_library();
+    let index = index_of(&folder);
+    // What a run leaves that was killed while it saved.
+    fs::write(folder.path().join(".tmpA1b2C3"), "half an index").unwrap();
+    for jobs in ["1", "3"] {
+        let mut command = example("fingerprint");
+        let command = command.current_dir(folder.path()).args(["index", "library", "--jobs", jobs]);
+        let (code, out, _) = run(command.arg("./library//a.wav"));
+        assert!(
+            code == 0 && out.contains("0 added, 2 replaced; index now holds 2 tracks"),
+            "{out}"
+        );
+        let index = earmark::HashIndex::open(&index).unwrap();
+        let names: Vec<&str> =
+            index.catalog().tracks().iter().map(|t| t.info.name.as_str()).collect();
+        assert_eq!(names, ["library/a.wav", "library/b/c.flac"]);
+    }
+}
+
+#[test]
+fn lists_come_from_files_and_from_standard_input() {
+    let folder = small_library();
+    let here = folder.path();
+    fs::write(here.join("list"), "library/b\r\n\nlibrary/a.wav").unwrap();
+    let mut command = example("fingerprint");
+    let (code, ..) = run(command.current_dir(here).args(["index", "--files-from", "list"]));
+    assert_eq!(code, 0);
+    let mut command = example("match");
+    let command = command.current_dir(here).args(["index", "--files-from", "-", "--format", "tsv"]);
+    let (code, out) = run_with_input(command, "missing.wav\nlibrary/a.wav\n");
+    let rows = rows(&out);
+    assert_eq!((code, &rows[0][..2]), (1, &["missing.wav", "0"][..]));
+    assert_eq!(rows[1][..3], ["library/a.wav", "1", "library/a.wav"]);
+}
+
+#[test]
+fn mistakes_in_use_are_explained_and_end_with_status_2() {
+    let folder = small_library();
+    let here = folder.path();
+    fs::create_dir(here.join("empty")).unwrap();
+    fs::write(here.join("blank"), "\n").unwrap();
+    let mut newer = fs::read(index_of(&folder)).unwrap();
+    newer[8] = 99;
+    fs::write(here.join("newer"), newer).unwrap();
+    let cases: [(&str, &[&str], &str); 10] = [
+        ("fingerprint", &["other"], "Usage: "),
+        ("fingerprint", &["other", "empty"], "no audio file in this folder"),
+        ("fingerprint", &["other", "--files-from", "nowhere"], "cannot read the list nowhere"),
+        ("fingerprint", &["other", "--files-from", "blank"], "the list names no file"),
+        ("fingerprint", &["newer", "library"], "update earmark"),
+        ("fingerprint", &["library/a.wav", "library"], "not an earmark index"),
+        ("fingerprint", &["library", "library/a.wav"], "the index, a file, comes first"),
+        ("fingerprint", &["no/other", "library"], "there is no folder no"),
+        ("match", &["library/a.wav", "library"], "give a folder of audio files"),
+        ("match", &["index", "library", "--false-alarms", "-1"], "error"),
+    ];
+    for (name, arguments, message) in cases {
+        let (code, _, err) = run(example(name).current_dir(here).args(arguments));
+        assert!(code == 2 && err.contains(message), "{name} {arguments:?}: {code} {err}");
+    }
+    assert!(!here.join("other").exists());
+}
+
+#[test]
+fn a_picture_shows_peaks_and_what_they_match() {
+    let folder = small_library();
+    let clip = fixture("clips/01-melody_at_7.313s_quiet.wav");
+    let mut command = example("spectrogram");
+    let command = command.current_dir(folder.path()).arg(clip).args(["--index", "library"]);
+    let (code, out, _) = run(command.args(["-o", "-"]));
+    assert_eq!(code, 0);
+    assert_eq!(out.matches("<image ").count(), 2);
+    assert!(out.matches("class=\"match\"").count() > 50 && out.contains("from 0:07.3 on"));
+    assert!(out.starts_with("<svg") && out.ends_with("</svg>\n"));
+}
