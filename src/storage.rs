@@ -66,7 +66,11 @@ pub fn save(path: &Path, catalog: &Catalog, segment: &Segment) -> Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail("write beside"))?;
+    // A temporary file is private by default; an index is as readable as any other new file.
+    let mut file = tempfile::Builder::new()
+        .prefix(".earmark-")
+        .make_in(folder, |path| std::fs::File::create_new(path))
+        .map_err(fail("write beside"))?;
     file.write_all(&bytes).map_err(fail("write"))?;
     file.as_file().sync_all().map_err(fail("write"))?;
     file.persist(path).map_err(|e| fail("replace")(e.error))?;
