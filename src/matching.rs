@@ -113,27 +113,30 @@ pub fn search(
     if query.config_id() != expected {
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
-    let alignments = alignments(index, query, config);
-    let hypotheses = alignments.len() as f64 * ALARMS_PER_ALIGNMENT;
-    let mut found: Vec<Verified> = (alignments.into_iter())
+    let mut verified: Vec<Verified> = (alignments(index, query, config).into_iter())
         .map(|alignment| verify(query, alignment))
-        .filter(|v| hypotheses * 10f64.powf(-v.significance) <= config.max_false_alarms)
         .collect();
-    found.sort_by(|a, b| {
+    verified.sort_by(|a, b| {
         let by_strength = b.significance.total_cmp(&a.significance);
         by_strength.then(a.alignment.track.id.cmp(&b.alignment.track.id))
     });
-    Ok(rank(catalog, query, found, hypotheses, config.max_matches))
+    Ok(rank(catalog, query, &verified, config))
 }
 
-/// Chance matches per alignment verified, relative to one random place: places next to it are tried,
-/// too, but those with most votes of a kind are no independent trials. Measured on clips of music
-/// that is not in the index.
-const ALARMS_PER_ALIGNMENT: f64 = 0.3;
 /// Half-frames to each side that are tried around an alignment.
 const REFINEMENTS: i64 = 4;
-/// The shortest stretch that is judged by itself: about a second.
+/// The shortest stretch of a clip that is judged by itself: about a second.
 const SHORTEST_FRAMES: usize = 32;
+/// What a stretch must have beyond the whole clip, besides the choice among stretches: the beats and
+/// notes that it was chosen by come in groups.
+const STRETCH_HANDICAP: f64 = 2.0;
+/// Share of the strongest rival's significance that is taken off. What else the index holds tells
+/// how far chance goes for this clip: to the beat and in the same key, it goes far.
+const RIVAL_SHARE: f64 = 0.3;
+/// Chance matches are to be expected 10^(1 − 0.95 · significance) times when 200 alignments are
+/// verified. Fitted to clips of music that is not in the index, and doubled for good measure.
+const ALARMS_PER_ALIGNMENT: f64 = 2.0 * 10.0 / 200.0;
+const ALARMS_SLOPE: f64 = 0.95;
 
 /// An alignment with its evidence.
 struct Verified<'a> {
@@ -160,9 +163,9 @@ fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
     let frames = levels.extent(peaks, offset_steps).unwrap_or(whole.clone());
     if frames.len() >= SHORTEST_FRAMES {
         let share = frames.len() as f64 / whole.len() as f64;
-        let choices = 2.0 * share.recip().log10() + 1.0;
+        let choices = 1.0 - 2.0 * share.log10();
         let part = levels.weigh(peaks, offset_steps, frames.clone()).significance();
-        significance = significance.max(part - choices);
+        significance = significance.max(part - choices - STRETCH_HANDICAP);
     }
     Verified { alignment: Alignment { offset_steps, ..alignment }, frames, significance }
 }
@@ -173,30 +176,41 @@ fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
 fn rank(
     catalog: &Catalog,
     query: &Query,
-    found: Vec<Verified<'_>>,
-    hypotheses: f64,
-    most: usize,
+    verified: &[Verified<'_>],
+    config: &MatchConfig,
 ) -> Vec<Match> {
-    let mut kept: Vec<(Match, Verified<'_>)> = Vec::new();
-    for v in found {
-        let mut m = describe(catalog, query, &v, hypotheses);
+    let mut kept: Vec<(Match, &Verified<'_>)> = Vec::new();
+    for (i, v) in verified.iter().enumerate() {
+        let alarms = |significance: f64| {
+            verified.len() as f64 * ALARMS_PER_ALIGNMENT * 10f64.powf(-ALARMS_SLOPE * significance)
+        };
+        // None of those that follow can do better.
+        if kept.len() == config.max_matches || alarms(v.significance) > config.max_false_alarms {
+            break;
+        }
+        let mut m = describe(catalog, query, v);
         let overlaps = |k: &Match| {
             k.query.overlap_s(&m.query) > 0.5 * k.query.length_s().min(m.query.length_s())
         };
         if kept.iter().any(|(k, _)| k.track == m.track && overlaps(k)) {
             continue;
         }
-        let same = |k: &&(Match, Verified<'_>)| overlaps(&k.0) && same_audio(&k.1, &v);
+        let is_rival = |r: &&Verified<'_>| r.alignment.track.id != m.track && !same_audio(v, r);
+        let rival = verified[i + 1..].iter().find(is_rival).map_or(0.0, |r| r.significance);
+        m.false_alarms = alarms(v.significance - RIVAL_SHARE * rival);
+        if m.false_alarms > config.max_false_alarms {
+            continue;
+        }
+        let same = |k: &&(Match, &Verified<'_>)| overlaps(&k.0) && same_audio(k.1, v);
         m.same_as = kept.iter().find(same).map(|(k, _)| k.same_as.unwrap_or(k.track));
         kept.push((m, v));
-        if kept.len() == most {
-            break;
-        }
     }
-    kept.into_iter().map(|(m, _)| m).collect()
+    let mut matches: Vec<Match> = kept.into_iter().map(|(m, _)| m).collect();
+    matches.sort_by(|a, b| a.false_alarms.total_cmp(&b.false_alarms));
+    matches
 }
 
-fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>, hypotheses: f64) -> Match {
+fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>) -> Match {
     let axes = Axes::new(&catalog.config().stft);
     let Alignment { track, offset_steps, votes } = v.alignment;
     let offset_s = offset_steps as f64 / f64::from(STEPS) * axes.hop_s;
@@ -215,7 +229,7 @@ fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>, hypotheses: f64)
         offset_s,
         speed: 1.0,
         votes,
-        false_alarms: hypotheses * 10f64.powf(-v.significance),
+        false_alarms: f64::INFINITY,
         same_as: None,
     }
 }
