@@ -209,8 +209,8 @@ fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>, hypotheses: f64)
         name: track.info.name.clone(),
         query: query_span,
         reference: Span {
-            start_s: (query_span.start_s + offset_s).clamp(0.0, track.duration_s),
-            end_s: (query_span.end_s + offset_s).clamp(0.0, track.duration_s),
+            start_s: (query_span.start_s + offset_s).min(track.duration_s).max(0.0),
+            end_s: (query_span.end_s + offset_s).min(track.duration_s).max(0.0),
         },
         offset_s,
         speed: 1.0,
