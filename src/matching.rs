@@ -179,6 +179,9 @@ fn rank(
 ) -> Vec<Match> {
     let mut kept: Vec<(Match, Verified<'_>)> = Vec::new();
     for v in found {
+        if kept.len() >= most {
+            break;
+        }
         let mut m = describe(catalog, query, &v, hypotheses);
         let overlaps = |k: &Match| {
             k.query.overlap_s(&m.query) > 0.5 * k.query.length_s().min(m.query.length_s())
@@ -189,9 +192,6 @@ fn rank(
         let same = |k: &&(Match, Verified<'_>)| overlaps(&k.0) && same_audio(&k.1, &v);
         m.same_as = kept.iter().find(same).map(|(k, _)| k.same_as.unwrap_or(k.track));
         kept.push((m, v));
-        if kept.len() == most {
-            break;
-        }
     }
     kept.into_iter().map(|(m, _)| m).collect()
 }
