@@ -170,23 +170,31 @@ fn shared<T: Eq + std::hash::Hash>(then: &[T], now: &[T]) -> usize {
 
 #[test]
 fn peaks_and_landmarks() {
+    let mut totals = [(0, 0); 2];
     for (name, then, now) in golden_fingerprints() {
         if exact() {
             assert!(now == then, "{name}");
         }
         assert!((now.duration_s() - then.duration_s()).abs() < 1e-9);
-        for (what, shared, then, now) in [
-            ("peaks", shared(then.peaks(), now.peaks()), then.peaks().len(), now.peaks().len()),
-            (
-                "landmarks",
-                shared(then.landmarks(), now.landmarks()),
-                then.landmarks().len(),
-                now.landmarks().len(),
-            ),
-        ] {
-            let enough = shared * 10_000 >= then.max(now) * ENOUGH;
-            assert!(enough, "{name}: {shared} {what} in common of {then} then and {now} now");
+        let of_peaks = shared(then.peaks(), now.peaks());
+        let of_landmarks = shared(then.landmarks(), now.landmarks());
+        let all_peaks = then.peaks().len().max(now.peaks().len());
+        let all_landmarks = then.landmarks().len().max(now.landmarks().len());
+        // One peak that changes its rank changes several landmarks near it.
+        let counts = format!(
+            "{name}: {of_peaks} of {all_peaks} peaks, {of_landmarks} of {all_landmarks} landmarks"
+        );
+        println!("{counts}");
+        assert!(of_peaks * 100 >= all_peaks * 99, "{counts}");
+        assert!(of_landmarks * 100 >= all_landmarks * 99, "{counts}");
+        for (total, counts) in
+            totals.iter_mut().zip([(of_peaks, all_peaks), (of_landmarks, all_landmarks)])
+        {
+            *total = (total.0 + counts.0, total.1 + counts.1);
         }
+    }
+    for (shared, all) in totals {
+        assert!(shared * 10_000 >= all * ENOUGH, "{shared} of {all}");
     }
 }
 

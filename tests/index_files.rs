@@ -476,7 +476,7 @@ fn ids_and_names_find_the_same_track() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn random_bytes_are_no_index(

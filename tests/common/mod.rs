@@ -97,3 +97,8 @@ pub fn index_of(tracks: &[(&str, &[f32])]) -> HashIndex {
 pub fn names(matches: &[Match]) -> Vec<&str> {
     matches.iter().map(|m| m.name.as_str()).collect()
 }
+
+/// So many cases of a property; the ones that fail are printed, not stored.
+pub fn cases(cases: u32) -> proptest::test_runner::Config {
+    proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() }
+}
