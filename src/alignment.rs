@@ -138,7 +138,7 @@ fn heaviest(bins: &[Bin], most: usize) -> Vec<(usize, usize)> {
         b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
     };
     // The neighbours of each group chosen go, so keep more than will be needed.
-    let enough = 5 * most;
+    let enough = most.saturating_mul(5);
     if enough < groups.len() {
         groups.select_nth_unstable_by(enough, heavier);
         groups.truncate(enough);

@@ -270,11 +270,11 @@ impl Fingerprinter {
     /// As [`finish`](Self::finish).
     fn finish_query(&mut self) -> Result<Query> {
         let duration_s = self.end();
+        let rows = self.rows.take().unwrap_or_default();
         let fan_out = self.config.landmarks.query_fan_out;
         let landmarks = pair_all(&self.peaks, &self.config.landmarks, fan_out);
         self.check(duration_s, &landmarks)?;
         let config_id = self.config.id();
-        let rows = self.rows.take().unwrap_or_default();
         let silent = |frame: usize| rows.powers_db[frame] < self.config.peaks.silence_db;
         let levels = LevelMap::new(&rows.levels_db, self.config.stft.bins(), silent);
         Ok(Query { config_id, duration_s, peaks: self.peaks.clone(), landmarks, levels })

@@ -185,7 +185,7 @@ fn rank(
             verified.len() as f64 * ALARMS_PER_ALIGNMENT * 10f64.powf(-ALARMS_SLOPE * significance)
         };
         // None of those that follow can do better.
-        if kept.len() == config.max_matches || alarms(v.significance) > config.max_false_alarms {
+        if kept.len() >= config.max_matches || alarms(v.significance) > config.max_false_alarms {
             break;
         }
         let mut m = describe(catalog, query, v);
@@ -223,8 +223,8 @@ fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>) -> Match {
         name: track.info.name.clone(),
         query: query_span,
         reference: Span {
-            start_s: (query_span.start_s + offset_s).clamp(0.0, track.duration_s),
-            end_s: (query_span.end_s + offset_s).clamp(0.0, track.duration_s),
+            start_s: (query_span.start_s + offset_s).min(track.duration_s).max(0.0),
+            end_s: (query_span.end_s + offset_s).min(track.duration_s).max(0.0),
         },
         offset_s,
         speed: 1.0,

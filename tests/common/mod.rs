@@ -1,0 +1,104 @@
+//! What several integration tests need: synthetic signals, the fixtures and indexes of them.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use earmark::{Config, Fingerprint, Fingerprinter, HashIndex, Match, Query, SampleRate, TrackInfo};
+
+#[cfg(feature = "decode")]
+mod fixtures;
+#[cfg(feature = "decode")]
+#[allow(unused_imports, reason = "each test uses a part")]
+pub use fixtures::*;
+
+/// The rate of the analysis in the default configuration.
+pub const RATE_HZ: usize = 8000;
+
+/// A reproducible source of numbers in 0..1 (xorshift).
+pub fn rng(seed: u64) -> impl FnMut() -> f32 {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    }
+}
+
+/// White noise of the given amplitude.
+pub fn noise(samples: usize, amplitude: f32, seed: u64) -> Vec<f32> {
+    let mut random = rng(seed);
+    (0..samples).map(|_| amplitude * (2.0 * random() - 1.0)).collect()
+}
+
+/// Something like music at any rate: notes of a few harmonics that start at random moments, with a
+/// little noise. The notes depend on the seed alone, not on the rate.
+pub fn music_at(rate_hz: usize, seconds: f32, seed: u64) -> Vec<f32> {
+    let rate = rate_hz as f32;
+    let mut out = noise((seconds * rate) as usize, 0.002, seed + 1);
+    let mut random = rng(seed);
+    for _ in 0..(seconds * 10.0) as usize {
+        let start = (random() * seconds * rate) as usize;
+        let length = ((0.15 + 0.5 * random()) * rate) as usize;
+        let f0 = 110.0 * (random() * 36.0 / 12.0).exp2();
+        for harmonic in 1..=6 {
+            let f = f0 * harmonic as f32;
+            let amplitude = 0.1 * (0.3 + random()) / harmonic as f32;
+            if f > 3500.0 {
+                continue;
+            }
+            for (i, x) in out.iter_mut().skip(start).take(length).enumerate() {
+                let t = i as f32 / rate;
+                let envelope = (t / 0.01).min(1.0) * (-3.0 * t).exp();
+                *x += amplitude * envelope * (std::f32::consts::TAU * f * t).sin();
+            }
+        }
+    }
+    out
+}
+
+/// Music at the rate of the analysis.
+pub fn music(seconds: f32, seed: u64) -> Vec<f32> {
+    music_at(RATE_HZ, seconds, seed)
+}
+
+/// The samples of a signal from one time to another, in seconds.
+pub fn cut(samples: &[f32], from_s: f64, to_s: f64) -> &[f32] {
+    let at = |s: f64| (s * RATE_HZ as f64).round() as usize;
+    &samples[at(from_s)..at(to_s).min(samples.len())]
+}
+
+pub fn rate(hz: usize) -> SampleRate {
+    SampleRate::new(u32::try_from(hz).unwrap()).unwrap()
+}
+
+pub fn fingerprinter() -> Fingerprinter {
+    Fingerprinter::new(Config::default()).unwrap()
+}
+
+/// The fingerprint of a signal at the rate of the analysis.
+pub fn fingerprint(samples: &[f32]) -> Fingerprint {
+    fingerprinter().fingerprint(samples, rate(RATE_HZ)).unwrap()
+}
+
+/// A signal at the rate of the analysis as a query.
+pub fn query(samples: &[f32]) -> Query {
+    fingerprinter().query(samples, rate(RATE_HZ)).unwrap()
+}
+
+/// A hash index of signals at the rate of the analysis, by name.
+pub fn index_of(tracks: &[(&str, &[f32])]) -> HashIndex {
+    let mut index = HashIndex::new(Config::default()).unwrap();
+    for (name, samples) in tracks {
+        index.add(TrackInfo::named(*name), &fingerprint(samples)).unwrap();
+    }
+    index
+}
+
+/// Names of matches, best first.
+pub fn names(matches: &[Match]) -> Vec<&str> {
+    matches.iter().map(|m| m.name.as_str()).collect()
+}
+
+/// So many cases of a property; the ones that fail are printed, not stored.
+pub fn cases(cases: u32) -> proptest::test_runner::Config {
+    proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() }
+}

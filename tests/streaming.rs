@@ -1,0 +1,363 @@
+//! The same audio gives the same fingerprint, however it arrives.
+
+mod common;
+
+use common::*;
+use earmark::landmark::Landmark;
+use earmark::peaks::{Peak, STEPS};
+use earmark::{Config, Error, Fingerprint, Fingerprinter, Result};
+use proptest::prelude::*;
+use std::sync::OnceLock;
+
+/// Rates that are resampled by whole, simple, awkward and upward ratios, and one that is not.
+const RATES_HZ: [usize; 6] = [RATE_HZ, 44_100, 48_000, 96_000, 11_025, 6_000];
+
+/// Some music at one of the rates, and its fingerprint when pushed as a whole.
+fn example(which: usize) -> &'static (Vec<f32>, Fingerprint) {
+    static EXAMPLES: [OnceLock<(Vec<f32>, Fingerprint)>; RATES_HZ.len()] =
+        [const { OnceLock::new() }; RATES_HZ.len()];
+    EXAMPLES[which].get_or_init(|| {
+        let samples = music_at(RATES_HZ[which], 3.0, 5);
+        let whole = fingerprinter().fingerprint(&samples, rate(RATES_HZ[which])).unwrap();
+        (samples, whole)
+    })
+}
+
+/// Pushes a signal in pieces of the given lengths, over and over, and ends it.
+fn push_in_pieces(
+    fingerprinter: &mut Fingerprinter,
+    samples: &[f32],
+    rate_hz: usize,
+    pieces: &[usize],
+) -> Result<Fingerprint> {
+    let mut rest = samples;
+    for &piece in pieces.iter().cycle() {
+        let (now, later) = rest.split_at(piece.min(rest.len()));
+        fingerprinter.push(now, rate(rate_hz));
+        rest = later;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    fingerprinter.finish()
+}
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    #[test]
+    fn any_chunking_gives_the_same_fingerprint(
+        which in 0..RATES_HZ.len(),
+        // From single samples to more than the signal; some calls bring nothing at all.
+        pieces in prop::collection::vec(
+            prop_oneof![Just(0_usize), 1_usize..4, 1_usize..3_000, 1_usize..400_000],
+            1..8,
+        ),
+    ) {
+        prop_assume!(pieces.iter().any(|&piece| piece > 0));
+        let (samples, whole) = example(which);
+        let pieced =
+            push_in_pieces(&mut fingerprinter(), samples, RATES_HZ[which], &pieces).unwrap();
+        prop_assert_eq!(&pieced, whole);
+    }
+
+    #[test]
+    fn audio_that_begins_some_hops_later_has_the_same_landmarks_later(
+        hops in 1_usize..200, seed in 0_u64..1_000,
+    ) {
+        let config = Config::default();
+        let (later, earlier) = (music(8.0, seed), music(8.0, seed + 1_000));
+        let before = &earlier[..hops * config.stft.hop_samples];
+        let alone = fingerprint(&later);
+        let moved = fingerprint(&[before, &later[..]].concat());
+        let shift = hops as u32 * STEPS;
+        // What lies before the join has a say in the frames that reach over it, in the peaks that
+        // are compared with these, and in the ranks of peaks near those.
+        let edge = config.peaks.time_radius_frames + config.peaks.rank_radius_frames + 2;
+        let edge = edge as u32 * STEPS;
+        let interior = |f: &Fingerprint, from: u32| -> Vec<Landmark> {
+            let own = f.landmarks().iter().filter(|l| l.time >= from + edge);
+            own.map(|l| Landmark { time: l.time - from, ..*l }).collect()
+        };
+        let (alone, moved) = (interior(&alone, 0), interior(&moved, shift));
+        prop_assert!(alone.len() > 100, "only {} landmarks", alone.len());
+        prop_assert_eq!(alone, moved);
+    }
+}
+
+#[test]
+fn one_sample_at_a_time_is_enough() {
+    for (which, &rate_hz) in RATES_HZ.iter().enumerate() {
+        let (samples, whole) = example(which);
+        let pieced = push_in_pieces(&mut fingerprinter(), samples, rate_hz, &[1]).unwrap();
+        assert_eq!(&pieced, whole, "{rate_hz} Hz");
+    }
+}
+
+#[test]
+fn every_rate_hears_the_same_music() {
+    // The same notes at other rates: not the same bits, but most of the same peaks.
+    let [reference, others @ ..] = [0, 1, 2, 3, 4].map(|which| &example(which).1);
+    for (other, rate_hz) in others.iter().zip(&RATES_HZ[1..]) {
+        assert!((other.duration_s() - reference.duration_s()).abs() < 1e-3);
+        let near = |p: &&Peak| {
+            let close = |o: &Peak| {
+                o.time.abs_diff(p.time) <= STEPS && u32::from(o.bin.abs_diff(p.bin)) <= STEPS
+            };
+            other.peaks().iter().any(close)
+        };
+        let (shared, all) =
+            (reference.peaks().iter().filter(near).count(), reference.peaks().len());
+        assert!(shared * 10 >= all * 7, "{rate_hz} Hz: {shared} of {all} peaks");
+    }
+}
+
+#[test]
+fn threads_agree() {
+    let (samples, whole) = example(1);
+    std::thread::scope(|scope| {
+        for i in 0..4 {
+            scope.spawn(move || {
+                let mut fingerprinter = fingerprinter();
+                for _ in 0..2 {
+                    let pieces = [1 + 7_919 * i];
+                    let again = push_in_pieces(&mut fingerprinter, samples, RATES_HZ[1], &pieces);
+                    assert_eq!(&again.unwrap(), whole);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn fingerprinters_can_be_sent_and_indexes_shared() {
+    fn sent<T: Send>() {}
+    fn shared<T: Send + Sync>() {}
+    sent::<Fingerprinter>();
+    shared::<Fingerprint>();
+    shared::<earmark::Query>();
+    shared::<earmark::HashIndex>();
+    shared::<earmark::KdIndex>();
+}
+
+#[test]
+fn what_was_fingerprinted_before_leaves_no_trace() {
+    let (samples, whole) = example(0);
+    let other = music(2.7, 99);
+    let loud = noise(12_345, 1.0, 3);
+    let broken = [f32::NAN, f32::INFINITY, -1e30, 0.3].repeat(5_000);
+    let query = query(samples);
+    let mut used = fingerprinter();
+    for (dirt, rate_hz) in [(&other, 8_000), (&loud, 44_100), (&broken, 8_000), (&loud, 8_000)] {
+        // Finished, well or with an error.
+        let _ = used.fingerprint(dirt, rate(rate_hz));
+        assert_eq!(&push_in_pieces(&mut used, samples, RATE_HZ, &[5_000]).unwrap(), whole);
+        // Finished as a query.
+        let _ = used.query(dirt, rate(rate_hz));
+        assert_eq!(&push_in_pieces(&mut used, samples, RATE_HZ, &[5_000]).unwrap(), whole);
+        // Left off in the middle.
+        used.push(dirt, rate(rate_hz));
+        used.reset();
+        assert_eq!(&push_in_pieces(&mut used, samples, RATE_HZ, &[5_000]).unwrap(), whole);
+        used.push(dirt, rate(rate_hz));
+        assert_eq!(&used.fingerprint(samples, rate(RATE_HZ)).unwrap(), whole);
+        used.push(dirt, rate(rate_hz));
+        assert_eq!(used.query(samples, rate(RATE_HZ)).unwrap(), query);
+    }
+}
+
+#[test]
+fn a_query_that_fails_leaves_no_trace_in_a_stream() {
+    let (samples, whole) = example(0);
+    let mut used = fingerprinter();
+    used.query(&[0.0; 20_000], rate(RATE_HZ)).unwrap_err();
+    assert_eq!(&push_in_pieces(&mut used, samples, RATE_HZ, &[999]).unwrap(), whole);
+}
+
+#[test]
+fn a_change_of_rate_goes_on_in_time() {
+    let [low, high] = [RATE_HZ, 44_100].map(|hz| music_at(hz, 6.0, 8));
+    let mut fingerprinter = fingerprinter();
+    fingerprinter.push(&low[..3 * RATE_HZ], rate(RATE_HZ));
+    fingerprinter.push(&high[3 * 44_100..], rate(44_100));
+    let changed = fingerprinter.finish().unwrap();
+    assert!((changed.duration_s() - 6.0).abs() < 1e-3, "{}", changed.duration_s());
+    let steady = fingerprint(&low);
+    // The first half is untouched by what follows, but for its end.
+    let hop_s = Config::default().stft.hop_s();
+    let until = (1.5 / hop_s) as u32 * STEPS;
+    let first = |f: &Fingerprint| -> Vec<Landmark> {
+        f.landmarks().iter().take_while(|l| l.time < until).copied().collect()
+    };
+    assert_eq!(first(&changed), first(&steady));
+    // The second is in its place: most of its peaks are where they are without the change.
+    let from = (3.5 / hop_s) as u32 * STEPS;
+    let second = steady.peaks().iter().filter(|p| p.time >= from);
+    let near = |p: &&Peak| {
+        let close =
+            |o: &Peak| o.time.abs_diff(p.time) <= STEPS && o.bin.abs_diff(p.bin) <= STEPS as u16;
+        changed.peaks().iter().any(close)
+    };
+    let (shared, all) = (second.clone().filter(near).count(), second.count());
+    assert!(shared * 10 >= all * 7, "{shared} of {all} peaks");
+}
+
+#[test]
+fn peaks_give_the_landmarks_back() {
+    let (_, whole) = example(0);
+    let again =
+        Fingerprint::from_peaks(whole.peaks().to_vec(), whole.duration_s(), &Config::default());
+    assert_eq!(&again, whole);
+    assert_eq!(whole.config_id(), Config::default().id());
+}
+
+#[test]
+fn bytes_give_the_fingerprint_back() {
+    for which in 0..RATES_HZ.len() {
+        let (_, whole) = example(which);
+        let bytes = whole.to_bytes().unwrap();
+        assert_eq!(&Fingerprint::from_bytes(&bytes, &Config::default()).unwrap(), whole);
+        assert!(bytes.len() < 48 + 8 * whole.peaks().len(), "{} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn peaks_of_a_reference_are_among_those_of_a_query() {
+    let (samples, whole) = example(0);
+    let query = query(samples);
+    assert!(whole.peaks().iter().all(|p| query.peaks().contains(p)));
+    assert!(query.peaks().len() > whole.peaks().len());
+    assert_eq!(query.config_id(), whole.config_id());
+    assert_eq!(query.duration_s(), whole.duration_s());
+}
+
+#[test]
+fn peaks_and_landmarks_come_in_order_and_in_range() {
+    let config = Config::default();
+    let (samples, whole) = example(0);
+    let frames = (samples.len() - config.stft.window_samples) / config.stft.hop_samples + 1;
+    let one = i64::from(STEPS);
+    for pair in whole.peaks().windows(2) {
+        assert!(i64::from(pair[1].time) >= i64::from(pair[0].time) - one, "{pair:?}");
+    }
+    for peak in whole.peaks() {
+        assert!(peak.time / STEPS < frames as u32, "{peak:?}");
+        assert!(u32::from(peak.bin) / STEPS < config.stft.bins() as u32, "{peak:?}");
+        assert!(peak.rank < config.peaks.reference_rank, "{peak:?}");
+        assert!(peak.contrast_db() >= config.peaks.min_contrast_db - 0.125, "{peak:?}");
+    }
+    let zone = &config.landmarks;
+    for landmark in whole.landmarks() {
+        let dt = u32::from(landmark.delta_time);
+        assert!((zone.min_dt_frames * STEPS..=zone.max_dt_frames * STEPS).contains(&dt));
+        assert!(u32::from(landmark.delta_bin.unsigned_abs()) <= zone.max_df_bins * STEPS);
+    }
+}
+
+/// The reason why there is no fingerprint, which must be the same for a query.
+fn refusal(samples: &[f32], rate_hz: usize) -> Error {
+    let mut fingerprinter = fingerprinter();
+    let reason = fingerprinter.fingerprint(samples, rate(rate_hz)).unwrap_err();
+    let same = fingerprinter.query(samples, rate(rate_hz)).unwrap_err();
+    assert_eq!(reason.to_string(), same.to_string());
+    reason
+}
+
+#[test]
+fn too_short_audio_is_refused_as_such() {
+    let shortest_s = Config::default().shortest_s();
+    for rate_hz in RATES_HZ {
+        for samples in [vec![], vec![0.5], music_at(rate_hz, shortest_s as f32 - 0.01, 3)] {
+            match refusal(&samples, rate_hz) {
+                Error::TooShort { duration_s, needed_s } => {
+                    let len_s = samples.len() as f64 / rate_hz as f64;
+                    assert!((duration_s - len_s).abs() < 1e-3, "{duration_s} s, not {len_s}");
+                    assert_eq!(needed_s, shortest_s);
+                }
+                other => panic!("{} samples at {rate_hz} Hz: {other}", samples.len()),
+            }
+        }
+    }
+    match fingerprinter().finish() {
+        Err(Error::TooShort { duration_s, .. }) => assert_eq!(duration_s, 0.0),
+        other => panic!("{other:?}"),
+    }
+    let message = refusal(&[0.1; 800], 8_000).to_string();
+    let expected = "only 0.10 s of audio: at least 0.38 s are needed for a landmark";
+    assert_eq!(message, expected);
+}
+
+#[test]
+fn silence_is_refused_as_such() {
+    let bit = 1.0 / 32_768.0;
+    for rate_hz in RATES_HZ {
+        let n = 2 * rate_hz;
+        let dither: Vec<f32> = {
+            let (mut a, mut b) = (rng(1), rng(2));
+            (0..n).map(|_| (bit * (a() - b())).clamp(-bit, bit)).collect()
+        };
+        let rounded = dither.iter().map(|x| (x / bit).round() * bit).collect();
+        let not_numbers = vec![f32::NAN; n];
+        for (what, samples) in [
+            ("zeros", vec![0.0; n]),
+            ("a constant", vec![0.5; n]),
+            ("the greatest constant", vec![-1.0; n]),
+            ("dither", dither.clone()),
+            ("rounded dither", rounded),
+            ("no numbers", not_numbers),
+        ] {
+            match refusal(&samples, rate_hz) {
+                Error::Silent { duration_s } => assert!((duration_s - 2.0).abs() < 1e-3),
+                other => panic!("{what} at {rate_hz} Hz: {other}"),
+            }
+        }
+    }
+}
+
+fn tone(tone_hz: f64, rate_hz: usize, seconds: usize) -> Vec<f32> {
+    let step = std::f64::consts::TAU * tone_hz / rate_hz as f64;
+    let sample = |i: usize| (16_384.0 * (step * i as f64).sin()).round() as f32 / 32_768.0;
+    (0..seconds * rate_hz).map(sample).collect()
+}
+
+#[test]
+fn audio_without_features_is_refused_as_such() {
+    // These go round an exact number of times in a hop, so that all frames are equal.
+    for tone_hz in [1_000.0, 2_000.0, 3_000.0] {
+        match refusal(&tone(tone_hz, RATE_HZ, 3), RATE_HZ) {
+            Error::Featureless { duration_s } => assert_eq!(duration_s, 3.0),
+            other => panic!("{tone_hz} Hz: {other}"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "peaks are picked from the rounding noise of 16-bit samples, 100 dB below the tone"]
+fn no_steady_tone_has_features() {
+    let mut failed = Vec::new();
+    for rate_hz in [RATE_HZ, 44_100] {
+        for tone_hz in [300.0, 440.0, 1_234.5, 2_345.6, 3_000.0] {
+            let samples = tone(tone_hz, rate_hz, 3);
+            match fingerprinter().fingerprint(&samples, rate(rate_hz)) {
+                Err(Error::Featureless { .. }) => {}
+                Err(other) => panic!("{tone_hz} Hz at {rate_hz} Hz: {other}"),
+                Ok(print) => failed.push((tone_hz, rate_hz, print.landmarks().len())),
+            }
+        }
+    }
+    assert!(failed.is_empty(), "tone, rate and number of landmarks: {failed:?}");
+}
+
+#[test]
+fn loud_and_quiet_audio_have_nearly_the_same_landmarks() {
+    let samples = music(6.0, 21);
+    let loud = fingerprint(&samples);
+    for gain in [0.01, 0.25, 4.0] {
+        let scaled: Vec<f32> = samples.iter().map(|x| x * gain).collect();
+        let quiet = fingerprint(&scaled);
+        let shared = quiet.landmarks().iter().filter(|l| loud.landmarks().contains(l)).count();
+        let all = loud.landmarks().len();
+        // Levels are rounded differently.
+        assert!(shared * 1000 >= all * 980, "gain {gain}: {shared} of {all} landmarks");
+    }
+}
