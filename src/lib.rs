@@ -45,9 +45,9 @@
 //!
 //! Every [`Match`] says how many matches at least as strong chance is expected to give when this clip
 //! is searched in this index: [`Match::false_alarms`]. Those above
-//! [`MatchConfig::max_false_alarms`] are not returned. So the threshold has a meaning (one false
-//! answer in a thousand searches, by default), and needs no tuning to the size of the index or the
-//! length of the clip. A clip that is not in the index gives an empty list, which is no error.
+//! [`MatchConfig::max_false_alarms`] are not returned, so that the threshold has a meaning: one false
+//! answer in a thousand searches, by default. The number is an estimate, fitted to clips of music that
+//! was not in the index. A clip that is not in the index gives an empty list, which is no error.
 //!
 //! [`Match::offset_s`] is the time in the track at which the clip begins, [`Match::query`] the part of
 //! the clip that was recognised. Where several tracks hold the same audio, the strongest comes first
