@@ -1,4 +1,73 @@
-//! Audio fingerprinting.
+//! Audio fingerprinting: which recording is this, and where in it are we?
+//!
+//! A [`Fingerprinter`] turns audio into a [`Fingerprint`] (of a recording, to be kept) or a [`Query`]
+//! (of a clip, to be looked up). An index holds fingerprints and finds clips in them.
+//!
+//! ```
+//! use earmark::{Config, Fingerprinter, HashIndex, MatchConfig, SampleRate, TrackInfo};
+//! # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
+//! let rate = SampleRate::new(8_000)?;
+//! let mut fingerprinter = Fingerprinter::new(Config::default())?;
+//!
+//! // Samples are mono `f32` at any rate. Files are read by `AudioReader`.
+//! let mut index = HashIndex::new(Config::default())?;
+//! index.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+//!
+//! let clip = fingerprinter.query(&song[40_000..80_000], rate)?;
+//! let found = index.search(&clip, &MatchConfig::default())?;
+//! assert_eq!(found[0].name, "song");
+//! assert!((found[0].offset_s - 5.0).abs() < 0.1); // seconds
+//! # Ok::<(), earmark::Error>(())
+//! ```
+//!
+//! # The stages
+//!
+//! Each can be used by itself, and takes its input in pieces of any size. The result is the same to
+//! the last bit however the pieces are cut.
+//!
+//! | stage | module | from | to |
+//! |---|---|---|---|
+//! | decode | `decode` (with the feature) | audio files | mono samples, tags, a report of what was lost |
+//! | resample | [`resample`] | samples at any rate | samples at 8 kHz |
+//! | transform | [`spectrogram`] | samples | levels in dB over time and frequency |
+//! | pick | [`peaks`] | levels | peaks: local maxima that stand out |
+//! | pair | [`landmark`] | peaks | landmarks: pairs of peaks, and their hashes |
+//! | all of these | [`fingerprint`] | samples or files | fingerprints and queries |
+//! | keep | [`catalog`], [`index`](mod@index), [`kdtree`] | fingerprints | an index |
+//! | align | [`alignment`] | a query and an index | places where many landmarks agree |
+//! | verify | [`verification`] | such a place | evidence: are the track's peaks there in the clip? |
+//! | decide | [`matching`] | evidence | matches, best first |
+//!
+//! What can be set is in [`config`] (how audio is analysed; stored with every index) and in
+//! [`MatchConfig`] (how to search; may differ each time).
+//!
+//! # How a decision is made
+//!
+//! Every [`Match`] says how many matches at least as strong chance is expected to give when this clip
+//! is searched in this index: [`Match::false_alarms`]. Those above
+//! [`MatchConfig::max_false_alarms`] are not returned, so that the threshold has a meaning: one false
+//! answer in a thousand searches, by default. The number is an estimate, fitted to clips of music that
+//! was not in the index. A clip that is not in the index gives an empty list, which is no error.
+//!
+//! [`Match::offset_s`] is the time in the track at which the clip begins, [`Match::query`] the part of
+//! the clip that was recognised. Where several tracks hold the same audio, the strongest comes first
+//! and the others name it in [`Match::same_as`].
+//!
+//! # Choosing an index
+//!
+//! [`HashIndex`] grows track by track and is stored in a file. [`KdIndex`] looks landmarks up within
+//! a tolerance and is built in memory from the same [`Catalog`].
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
+//! | `parallel` | yes | all cores for building a [`KdIndex`] |
+//! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
 pub mod alignment;
 pub mod catalog;
 pub mod config;
@@ -36,3 +105,20 @@ pub use matching::{Match, MatchConfig, Span};
 pub use resample::Resampler;
 pub use tags::Tags;
 pub use units::{ConfigId, FrameIndex, SampleRate, TrackId};
+
+/// The README's program.
+#[cfg(all(doctest, feature = "decode"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_can_share_what_users_hold() {
+        fn shared<T: Send + Sync>() {}
+        shared::<(Config, MatchConfig, Fingerprint, Query, Fingerprinter, Resampler)>();
+        shared::<(Catalog, HashIndex, KdIndex, Match, Error)>();
+    }
+}

@@ -182,8 +182,8 @@ impl PeakPicker {
             }
         }
         let row = self.row(centre);
-        for bin in 1..self.bins - 1 {
-            if self.levels_db[row.start + bin] >= reach[bin]
+        for (bin, &highest) in reach.iter().enumerate().take(self.bins - 1).skip(1) {
+            if self.levels_db[row.start + bin] >= highest
                 && let Some(candidate) = self.candidate(centre, first, bin)
             {
                 self.rank(candidate);

@@ -20,7 +20,7 @@ pub const FLOOR_DB: f32 = -200.0;
 const HANN_NOISE_BANDWIDTH_BINS: f32 = 1.5;
 
 /// 10 · log10(2), which turns a binary logarithm of power into dB.
-const DB_PER_OCTAVE: f32 = 3.010_299_9;
+const DB_PER_OCTAVE: f32 = 3.010_3;
 
 /// One frame, lent by [`Stft`] while it is current.
 #[derive(Clone, Copy, Debug)]

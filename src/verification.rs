@@ -26,6 +26,7 @@ const CLASSES: usize = 8;
 /// Log-likelihood ratio, in nats, of reading a level (column) under a peak of a contrast class
 /// (row): learnt from 300 clips with noise, reverberation, codecs and band limits, none of which is
 /// part of the reported figures.
+#[allow(clippy::approx_constant)] // One of them happens to look like π.
 const LOG_LIKELIHOOD_RATIO: [[f32; CODES]; CLASSES] = [
     [
         -0.84, -0.65, -0.19, 0.26, 0.40, 1.24, 1.53, 1.30, 0.60, 0.25, 0.69, 1.74, 2.45, 3.60,

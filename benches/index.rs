@@ -1,0 +1,76 @@
+//! The two indexes: building, searching, storing. The library is an hour of music.
+//!
+//! Building counts landmarks, searching counts milliseconds of the clips: "Kelem/s" then reads as a
+//! multiple of real time, "Melem/s" as thousands of it.
+
+mod common;
+#[path = "common/library.rs"]
+mod library;
+
+use common::{audio, quick};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use earmark::{HashIndex, KdIndex, MatchConfig};
+use library::Library;
+
+fn build(c: &mut Criterion) {
+    let library = Library::new();
+    let index = library.index();
+    let landmarks = library.landmarks();
+    let mut group = c.benchmark_group("build");
+    group.throughput(Throughput::Elements(landmarks as u64));
+
+    assert_eq!(index.catalog().tracks().len(), library.fingerprints.len());
+    group.bench_function("hash, track by track", |b| b.iter(|| library.index()));
+
+    let catalog = index.into_catalog();
+    let again = HashIndex::from_catalog(catalog.clone());
+    library.check(|query| again.search(query, &MatchConfig::default()).unwrap());
+    group.bench_function("hash, from peaks", |b| {
+        b.iter_batched(|| catalog.clone(), HashIndex::from_catalog, BatchSize::LargeInput);
+    });
+
+    assert_eq!(KdIndex::new(catalog.clone()).len(), landmarks);
+    group.bench_function("kd", |b| {
+        b.iter_batched(|| catalog.clone(), KdIndex::new, BatchSize::LargeInput);
+    });
+}
+
+fn search(c: &mut Criterion) {
+    let library = Library::new();
+    let hash = library.index();
+    let kd = KdIndex::new(library.index().into_catalog());
+    let config = MatchConfig::default();
+    let mut group = c.benchmark_group("search");
+    group.throughput(audio(library.clips_s()));
+
+    library.check(|query| hash.search(query, &config).unwrap());
+    group.bench_function("hash", |b| {
+        b.iter(|| library.search(|query| hash.search(query, &config).unwrap()));
+    });
+    library.check(|query| kd.search(query, &config).unwrap());
+    group.bench_function("kd", |b| {
+        b.iter(|| library.search(|query| kd.search(query, &config).unwrap()));
+    });
+}
+
+fn store(c: &mut Criterion) {
+    let library = Library::new();
+    let mut index = library.index();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    index.save(&path).unwrap();
+    let mut group = c.benchmark_group("store");
+    group.throughput(Throughput::Bytes(path.metadata().unwrap().len()));
+    group.bench_function("save", |b| b.iter(|| index.save(&path).unwrap()));
+
+    let opened = HashIndex::open(&path).unwrap();
+    library.check(|query| opened.search(query, &MatchConfig::default()).unwrap());
+    group.bench_function("open", |b| b.iter(|| HashIndex::open(&path).unwrap()));
+}
+
+criterion_group! {
+    name = indexes;
+    config = quick();
+    targets = build, search, store
+}
+criterion_main!(indexes);
