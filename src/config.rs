@@ -16,7 +16,7 @@ pub const FINGERPRINT_VERSION: u32 = 1;
 /// ```
 /// use earmark::{Config, Fingerprinter};
 /// let mut config = Config::default();
-/// config.peaks.reference_rank = 8; // denser references: larger index, better short clips
+/// config.peaks.reference_rank = 9; // denser references: larger index, better short clips
 /// let fingerprinter = Fingerprinter::new(config)?;
 /// # Ok::<(), earmark::Error>(())
 /// ```
@@ -108,9 +108,9 @@ pub struct PeakConfig {
     /// A peak's rank is the number of peaks in its band with more contrast within ± this many
     /// frames. 1 to 1,024. Default 16 (0.5 s).
     pub rank_radius_frames: usize,
-    /// References keep peaks of a rank below this, 1 to 255. Default 5.
+    /// References keep peaks of a rank below this, 1 to 255. Default 7.
     pub reference_rank: u8,
-    /// Queries keep peaks of a rank below this, `reference_rank` to 255. Default 8.
+    /// Queries keep peaks of a rank below this, `reference_rank` to 255. Default 10.
     pub query_rank: u8,
 }
 
@@ -124,8 +124,8 @@ impl Default for PeakConfig {
             silence_db: -85.0,
             bands: 8,
             rank_radius_frames: 16,
-            reference_rank: 5,
-            query_rank: 8,
+            reference_rank: 7,
+            query_rank: 10,
         }
     }
 }
@@ -139,7 +139,7 @@ pub struct LandmarkConfig {
     pub max_dt_frames: u32,
     /// It reaches this many bins to each side, 1 to 127. Default 127 (496 Hz).
     pub max_df_bins: u32,
-    /// Targets taken per anchor in references, 1 to 64. Default 3.
+    /// Targets taken per anchor in references, 1 to 64. Default 2.
     pub reference_fan_out: usize,
     /// Targets taken per anchor in queries, 1 to 64. Default 15.
     pub query_fan_out: usize,
@@ -151,7 +151,7 @@ impl Default for LandmarkConfig {
             min_dt_frames: 2,
             max_dt_frames: 32,
             max_df_bins: 127,
-            reference_fan_out: 3,
+            reference_fan_out: 2,
             query_fan_out: 15,
         }
     }

@@ -129,8 +129,6 @@ impl PeakPicker {
         sliding_max(
             frame.levels_db,
             self.config.freq_radius_bins,
-            f32::NEG_INFINITY,
-            greater,
             &mut self.scratch,
             &mut self.row_max_db[row],
         );
@@ -182,8 +180,8 @@ impl PeakPicker {
             }
         }
         let row = self.row(centre);
-        for (bin, &highest) in reach.iter().enumerate().take(self.bins - 1).skip(1) {
-            if self.levels_db[row.start + bin] >= highest
+        for bin in 1..self.bins - 1 {
+            if self.levels_db[row.start + bin] >= reach[bin]
                 && let Some(candidate) = self.candidate(centre, first, bin)
             {
                 self.rank(candidate);
@@ -260,7 +258,7 @@ impl PeakPicker {
 
 /// Where between −½ and ½ the parabola through three equidistant values has its maximum, the middle
 /// value being the highest.
-fn vertex(left: f32, middle: f32, right: f32) -> f32 {
+pub(crate) fn vertex(left: f32, middle: f32, right: f32) -> f32 {
     let curvature = 2.0 * middle - left - right;
     if curvature <= 0.0 { 0.0 } else { (0.5 * (right - left) / curvature).clamp(-0.5, 0.5) }
 }
@@ -270,32 +268,24 @@ pub(crate) fn greater(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// `out[i]` = maximum of `row[i − radius ..= i + radius]`, cut at the ends; `least` is no greater
-/// than any value.
+/// `out[i]` = maximum of `row[i − radius ..= i + radius]`, cut at the ends.
 ///
 /// Doubling: maxima over 1, 2, 4, … cells by shifted whole rows, then two overlapping ones cover
 /// the window. No branch in the loops, so they vectorise.
-pub(crate) fn sliding_max<T: Copy>(
-    row: &[T],
-    radius: usize,
-    least: T,
-    max: impl Fn(T, T) -> T,
-    scratch: &mut [T],
-    out: &mut [T],
-) {
+pub(crate) fn sliding_max(row: &[f32], radius: usize, scratch: &mut [f32], out: &mut [f32]) {
     let window = 2 * radius + 1;
-    scratch.fill(least);
+    scratch.fill(f32::NEG_INFINITY);
     scratch[radius..radius + row.len()].copy_from_slice(row);
     let mut width = 1;
     while 2 * width <= window {
         for i in 0..scratch.len() - width {
-            scratch[i] = max(scratch[i], scratch[i + width]);
+            scratch[i] = greater(scratch[i], scratch[i + width]);
         }
         width *= 2;
     }
     let second = &scratch[window - width..];
     for ((out, &a), &b) in out.iter_mut().zip(scratch.iter()).zip(second) {
-        *out = max(a, b);
+        *out = greater(a, b);
     }
 }
 
@@ -424,7 +414,7 @@ mod tests {
         ) {
             let mut scratch = vec![0.0; row.len() + 2 * radius];
             let mut out = vec![0.0; row.len()];
-            sliding_max(&row, radius, f32::NEG_INFINITY, f32::max, &mut scratch, &mut out);
+            sliding_max(&row, radius, &mut scratch, &mut out);
             for (i, &got) in out.iter().enumerate() {
                 let around = &row[i.saturating_sub(radius)..(i + radius + 1).min(row.len())];
                 prop_assert_eq!(got, around.iter().copied().fold(f32::MIN, f32::max));

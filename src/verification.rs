@@ -1,66 +1,38 @@
 //! The second stage: are a reference's peaks where the clip's spectrogram has local maxima?
 //!
 //! Votes of landmarks find candidates, but a landmark survives only if both its peaks do, at the
-//! exact place. This stage asks more gently. A [`LevelMap`] says of each cell of the clip's
-//! spectrogram how prominent it is: the largest of nested neighbourhoods in which it is the maximum,
-//! or failing that, the same of its best direct neighbour. Laid on the map at a candidate's
-//! alignment, each of the reference's peaks reads one such level, and a table says how much more
-//! likely that level is under a true alignment than by chance. The sum of these log-likelihood
-//! ratios is the evidence.
+//! exact place. This stage asks more gently. A [`LevelMap`] of the clip's spectrogram knows all its
+//! local maxima, and how prominent each is: the largest of nested neighbourhoods in which it is the
+//! one maximum. Laid on the map at a candidate's alignment, each of the reference's peaks reads the
+//! most prominent maximum around it and how far away that is, and a table says how much more likely
+//! this is under a true alignment than by chance. The sum of these log-likelihood ratios is the
+//! evidence.
 //!
-//! What chance would give is known from the map itself: for each bin, the levels that a peak would
-//! read there at a random time. Mean, variance and skewness of the sum follow, and from these the
+//! What chance would give is known from the map itself: for each frequency, what a peak would read
+//! there at a random time. Mean, variance and skewness of the sum follow, and from these the
 //! probability that chance reaches the evidence (a shifted gamma distribution).
 
-use crate::peaks::{Peak, STEPS, greater, sliding_max};
+use crate::peaks::{Peak, STEPS, greater, sliding_max, vertex};
+use std::ops::Range;
+use table::LOG_LIKELIHOOD_RATIO;
+
+mod table;
 
 /// Half-sizes, in frames and bins, of the nested neighbourhoods.
 const NEIGHBOURHOODS: [(usize, usize); 8] =
     [(1, 1), (1, 2), (2, 3), (2, 5), (3, 8), (3, 12), (4, 18), (6, 25)];
 
-/// Levels of a cell: 0 to 8, that of its best neighbour; 9 to 16, its own.
-const CODES: usize = 2 * NEIGHBOURHOODS.len() + 1;
+/// The map has this many cells a frame and a bin, so that where in its cell a peak stands counts.
+const CELLS: usize = 2;
+/// Greatest distance of a maximum from a peak, in bins, for each class of distance,
+const BIN_DISTANCES: [f32; 3] = [0.3, 0.8, 1.5];
+/// and in frames.
+const FRAME_DISTANCES: [f32; 2] = [0.6, 1.5];
+/// What a cell can hold: 0, nothing near; or 8 · prominence + closeness of the most prominent
+/// maximum around it.
+const CODES: usize = 8 * (NEIGHBOURHOODS.len() + 1);
 /// Classes of reference peaks by contrast: from 6 dB up, in steps of 4 dB.
 const CLASSES: usize = 8;
-
-/// Log-likelihood ratio, in nats, of reading a level (column) under a peak of a contrast class
-/// (row): learnt from 300 clips with noise, reverberation, codecs and band limits, none of which is
-/// part of the reported figures.
-#[allow(clippy::approx_constant)] // One of them happens to look like π.
-const LOG_LIKELIHOOD_RATIO: [[f32; CODES]; CLASSES] = [
-    [
-        -0.84, -0.65, -0.19, 0.26, 0.40, 1.24, 1.53, 1.30, 0.60, 0.25, 0.69, 1.74, 2.45, 3.60,
-        3.90, 3.78, 3.46,
-    ],
-    [
-        -0.92, -0.60, -0.28, 0.10, 0.51, 0.93, 1.37, 1.30, 1.26, -0.48, 0.85, 1.34, 1.96, 3.14,
-        3.75, 3.97, 3.84,
-    ],
-    [
-        -1.13, -1.31, -0.59, -0.36, 0.18, 0.62, 1.26, 1.54, 1.58, -0.20, 0.68, 1.07, 2.06, 2.78,
-        3.77, 4.03, 4.09,
-    ],
-    [
-        -1.28, -1.46, -0.85, -0.83, -0.02, 0.25, 1.26, 1.53, 1.82, -0.49, 0.84, 0.93, 1.92, 2.50,
-        3.55, 3.99, 4.29,
-    ],
-    [
-        -1.42, -1.85, -1.00, -1.07, -0.38, -0.11, 0.96, 1.50, 1.97, -0.58, 0.42, 0.78, 1.63, 2.26,
-        3.42, 3.93, 4.47,
-    ],
-    [
-        -1.52, -1.87, -1.20, -1.60, -0.37, -0.39, 0.59, 1.50, 2.06, -0.62, 0.36, 0.14, 1.17, 1.62,
-        3.04, 3.78, 4.61,
-    ],
-    [
-        -1.50, -2.27, -1.57, -2.49, -0.81, -0.51, 0.57, 1.32, 2.13, -1.81, 0.24, -1.60, 0.92, 1.15,
-        2.71, 3.48, 4.50,
-    ],
-    [
-        -1.58, -2.54, -1.43, -2.34, -0.96, -1.77, 0.05, 1.01, 2.09, -3.04, -0.05, -1.15, 1.00,
-        0.61, 2.53, 3.47, 4.67,
-    ],
-];
 
 /// How much each further peak adds to the variance of a sum of peaks beyond what independent ones
 /// would: those of one note or one beat agree with each other by chance, too.
@@ -75,7 +47,7 @@ fn class(peak: &Peak) -> usize {
 pub struct LevelMap {
     frames: usize,
     bins: usize,
-    /// One of [`CODES`] a cell, frame after frame.
+    /// One of [`CODES`] for each part of a cell, row after row.
     codes: Vec<u8>,
     chance: Vec<[Moments; CLASSES]>,
 }
@@ -90,32 +62,51 @@ struct Moments {
 
 impl LevelMap {
     /// Maps a spectrogram given as rows of `bins` levels in dB. Rows in which `silent` holds have
-    /// no level.
+    /// no maximum.
     #[must_use]
     pub fn new(levels_db: &[f32], bins: usize, silent: impl Fn(usize) -> bool) -> Self {
         let bins = bins.max(1);
         let frames = levels_db.len() / bins;
-        let mut own = vec![0u8; frames * bins];
-        let highest = box_max(levels_db, bins, 1, 1, f32::NEG_INFINITY, greater);
+        let highest = box_max(levels_db, bins);
+        let mut map = Self {
+            frames,
+            bins,
+            codes: vec![0; frames * bins * CELLS * CELLS],
+            chance: Vec::new(),
+        };
         for frame in (0..frames).filter(|&frame| !silent(frame)) {
             for bin in 0..bins {
                 let at = frame * bins + bin;
                 // Nearly all cells end here; the others grow their neighbourhoods.
                 if levels_db[at] >= highest[at] {
-                    own[at] = prominence(levels_db, bins, frame, bin);
+                    let prominence = prominence(levels_db, bins, frame, bin);
+                    if prominence > 0 {
+                        map.mark(levels_db, frame, bin, prominence);
+                    }
                 }
             }
         }
-        let near = box_max(&own, bins, 1, 1, 0, u8::max);
-        let levels = NEIGHBOURHOODS.len() as u8;
-        let mut codes: Vec<u8> = (own.iter().zip(&near))
-            .map(|(&own, &near)| if own > 0 { levels + own } else { near })
-            .collect();
-        for frame in (0..frames).filter(|&frame| silent(frame)) {
-            codes[frame * bins..(frame + 1) * bins].fill(0);
+        map.chance = chance(&map.codes, bins * CELLS);
+        map
+    }
+
+    /// Tells the cells around a maximum of it.
+    fn mark(&mut self, levels_db: &[f32], frame: usize, bin: usize, prominence: u8) {
+        let level = |frame: usize, bin: usize| levels_db[frame * self.bins + bin];
+        let refine = |at: usize, end: usize, level: &dyn Fn(usize) -> f32| {
+            let inside = at > 0 && at + 1 < end;
+            at as f32 + if inside { vertex(level(at - 1), level(at), level(at + 1)) } else { 0.0 }
+        };
+        let frame = refine(frame, self.frames, &|frame| level(frame, bin));
+        let bin = refine(bin, self.bins, &|at| level(frame.round() as usize, at));
+        let columns = self.bins * CELLS;
+        for (row, frame_class) in around(frame, self.frames, &FRAME_DISTANCES) {
+            for (column, bin_class) in around(bin, self.bins, &BIN_DISTANCES) {
+                let closeness = 7 - (bin_class * FRAME_DISTANCES.len() + frame_class) as u8;
+                let cell = &mut self.codes[row * columns + column];
+                *cell = (*cell).max(8 * prominence + closeness);
+            }
         }
-        let chance = chance(&codes, bins);
-        Self { frames, bins, codes, chance }
     }
 
     /// Number of frames.
@@ -128,12 +119,7 @@ impl LevelMap {
     /// from `offset_steps` on: the time in the track, in 1/[`STEPS`] of a frame, at which the clip
     /// begins. Only the clip's frames within `frames` count.
     #[must_use]
-    pub fn weigh(
-        &self,
-        peaks: &[Peak],
-        offset_steps: i64,
-        frames: std::ops::Range<usize>,
-    ) -> Evidence {
+    pub fn weigh(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> Evidence {
         let mut evidence = Evidence::default();
         self.visit(peaks, offset_steps, frames, |_, llr, moments| {
             evidence.peaks += 1;
@@ -148,7 +134,7 @@ impl LevelMap {
     /// The stretch of frames of the clip in which an alignment's evidence is found: where the sum of
     /// log-likelihood ratios grows most. `None` where it grows nowhere.
     #[must_use]
-    pub fn extent(&self, peaks: &[Peak], offset_steps: i64) -> Option<std::ops::Range<usize>> {
+    pub fn extent(&self, peaks: &[Peak], offset_steps: i64) -> Option<Range<usize>> {
         let (mut best, mut best_sum) = (None, 0.0);
         let (mut begin, mut sum) = (0, 0.0);
         self.visit(peaks, offset_steps, 0..self.frames, |frame, llr, _| {
@@ -163,29 +149,45 @@ impl LevelMap {
         best
     }
 
-    /// Calls `each` with frame, log-likelihood ratio and chance of the level under each peak.
+    /// Calls `each` with frame, log-likelihood ratio and chance of the code under each peak.
     fn visit(
         &self,
         peaks: &[Peak],
         offset_steps: i64,
-        frames: std::ops::Range<usize>,
+        frames: Range<usize>,
         mut each: impl FnMut(usize, f32, &Moments),
     ) {
+        self.codes_under(peaks, offset_steps, frames, |peak, frame, column, code| {
+            let class = class(peak);
+            each(frame, LOG_LIKELIHOOD_RATIO[class][code], &self.chance[column][class]);
+        });
+    }
+
+    /// Calls `each` with the frame, column and code of the cell under each peak.
+    #[doc(hidden)]
+    pub fn codes_under(
+        &self,
+        peaks: &[Peak],
+        offset_steps: i64,
+        frames: Range<usize>,
+        mut each: impl FnMut(&Peak, usize, usize, usize),
+    ) {
         let steps = i64::from(STEPS);
+        let cell_steps = steps / CELLS as i64;
         // Refined times may stand before their neighbour's by a frame.
         let begin = offset_steps + (frames.start as i64 - 1) * steps;
         let end = offset_steps + (frames.end as i64 + 1) * steps;
         let first = peaks.partition_point(|p| i64::from(p.time) < begin);
+        let columns = self.bins * CELLS;
         for peak in peaks[first..].iter().take_while(|p| i64::from(p.time) < end) {
-            let frame = (i64::from(peak.time) - offset_steps + steps / 2).div_euclid(steps);
-            let bin = (usize::from(peak.bin) + STEPS as usize / 2) / STEPS as usize;
-            let Ok(frame) = usize::try_from(frame) else { continue };
-            if !frames.contains(&frame) || frame >= self.frames || bin >= self.bins {
+            let row = (i64::from(peak.time) - offset_steps + cell_steps / 2).div_euclid(cell_steps);
+            let column = (i64::from(peak.bin) + cell_steps / 2) as usize / cell_steps as usize;
+            let Ok(row) = usize::try_from(row) else { continue };
+            let frame = row / CELLS;
+            if !frames.contains(&frame) || frame >= self.frames || column >= columns {
                 continue;
             }
-            let code = usize::from(self.codes[frame * self.bins + bin]);
-            let class = class(peak);
-            each(frame, LOG_LIKELIHOOD_RATIO[class][code], &self.chance[bin][class]);
+            each(peak, frame, column, usize::from(self.codes[row * columns + column]));
         }
     }
 }
@@ -214,10 +216,14 @@ impl Evidence {
     }
 
     /// −log10 of the probability that a random alignment reaches this evidence.
+    ///
+    /// It is never more than the evidence itself: chance exceeds a likelihood ratio of x with a
+    /// probability of 1/x at most.
     #[must_use]
     pub fn significance(&self) -> f64 {
         let skewness = f64::from(self.third) / f64::from(self.variance.max(1e-6)).powf(1.5);
-        -log10_tail(self.deviations(), skewness)
+        let ratio = f64::from(self.sum.max(0.0)) / std::f64::consts::LN_10;
+        ratio.min(-log10_tail(self.deviations(), skewness))
     }
 }
 
@@ -297,29 +303,160 @@ fn chance(codes: &[u8], bins: usize) -> Vec<[Moments; CLASSES]> {
     counts.iter().map(of_bin).collect()
 }
 
-/// The maximum over ± `df` columns and ± `dt` rows of each cell.
-fn box_max<T: Copy>(
-    cells: &[T],
-    columns: usize,
-    dt: usize,
-    df: usize,
-    least: T,
-    max: impl Fn(T, T) -> T + Copy,
-) -> Vec<T> {
+/// The cells within the greatest distance of a refined position, with their classes of distance.
+fn around(
+    position: f32,
+    end: usize,
+    distances: &'static [f32],
+) -> impl Iterator<Item = (usize, usize)> {
+    let reach = distances[distances.len() - 1];
+    let first = ((position - reach) * CELLS as f32).ceil().max(0.0) as usize;
+    let last = ((position + reach) * CELLS as f32).floor() as usize;
+    (first..=last.min(end * CELLS - 1)).map(move |cell| {
+        let distance = (cell as f32 / CELLS as f32 - position).abs();
+        let class = distances.iter().position(|&most| distance <= most);
+        (cell, class.unwrap_or(distances.len() - 1))
+    })
+}
+
+/// The maximum of each cell and its direct neighbours.
+fn box_max(cells: &[f32], columns: usize) -> Vec<f32> {
     let rows = cells.len() / columns;
-    let mut wide = vec![least; cells.len()];
-    let mut scratch = vec![least; columns + 2 * df];
+    let mut wide = vec![f32::NEG_INFINITY; cells.len()];
+    let mut scratch = vec![f32::NEG_INFINITY; columns + 2];
     for (row, out) in cells.chunks_exact(columns).zip(wide.chunks_exact_mut(columns)) {
-        sliding_max(row, df, least, max, &mut scratch, out);
+        sliding_max(row, 1, &mut scratch, out);
     }
     let mut out = wide.clone();
     for row in 0..rows {
-        for other in row.saturating_sub(dt)..(row + dt + 1).min(rows) {
+        for other in row.saturating_sub(1)..(row + 2).min(rows) {
             let source = &wide[other * columns..][..columns];
             for (o, &x) in out[row * columns..][..columns].iter_mut().zip(source) {
-                *o = max(*o, x);
+                *o = greater(*o, x);
             }
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{noise, rng};
+
+    const BINS: usize = 60;
+
+    fn levels(frames: usize, seed: u64) -> Vec<f32> {
+        noise(frames * BINS, seed).iter().map(|x| 40.0 * x - 60.0).collect()
+    }
+
+    /// The definition of a code, written down as it reads, for one half-cell.
+    fn code(levels: &[f32], row: usize, column: usize) -> u8 {
+        let frames = levels.len() / BINS;
+        let at = |t: usize, b: usize| levels[t * BINS + b];
+        let mut best = 0;
+        for t in 0..frames {
+            for b in 0..BINS {
+                let alone = |&&(dt, df): &&(usize, usize)| {
+                    let rows = t.saturating_sub(dt)..=(t + dt).min(frames - 1);
+                    rows.flat_map(|r| {
+                        (b.saturating_sub(df)..=(b + df).min(BINS - 1)).map(move |c| (r, c))
+                    })
+                    .all(|(r, c)| (r, c) == (t, b) || at(r, c) < at(t, b))
+                };
+                let prominence = NEIGHBOURHOODS.iter().take_while(alone).count();
+                if prominence == 0 {
+                    continue;
+                }
+                let inside_t = t > 0 && t + 1 < frames;
+                let inside_b = b > 0 && b + 1 < BINS;
+                let dt = if inside_t { vertex(at(t - 1, b), at(t, b), at(t + 1, b)) } else { 0.0 };
+                let db = if inside_b { vertex(at(t, b - 1), at(t, b), at(t, b + 1)) } else { 0.0 };
+                let far_t = (row as f32 / 2.0 - (t as f32 + dt)).abs();
+                let far_b = (column as f32 / 2.0 - (b as f32 + db)).abs();
+                let (Some(ct), Some(cb)) = (
+                    FRAME_DISTANCES.iter().position(|&d| far_t <= d),
+                    BIN_DISTANCES.iter().position(|&d| far_b <= d),
+                ) else {
+                    continue;
+                };
+                best = best.max(8 * prominence as u8 + 7 - (2 * cb + ct) as u8);
+            }
+        }
+        best
+    }
+
+    #[test]
+    fn codes_agree_with_their_definition() {
+        let levels = levels(30, 5);
+        let map = LevelMap::new(&levels, BINS, |_| false);
+        let mut random = rng(8);
+        for _ in 0..400 {
+            let (row, column) = ((random() * 60.0) as usize, (random() * 120.0) as usize);
+            assert_eq!(map.codes[row * 2 * BINS + column], code(&levels, row, column));
+        }
+    }
+
+    #[test]
+    fn silent_frames_and_ties_have_no_maximum() {
+        let flat = vec![-200.0; 20 * BINS];
+        assert!(LevelMap::new(&flat, BINS, |_| false).codes.iter().all(|&code| code == 0));
+        let loud = levels(20, 1);
+        assert!(LevelMap::new(&loud, BINS, |_| true).codes.iter().all(|&code| code == 0));
+    }
+
+    #[test]
+    fn chance_is_the_average_over_all_times() {
+        let map = LevelMap::new(&levels(50, 3), BINS, |_| false);
+        let peak = Peak { time: 0, bin: 20 * 16, contrast: 60, rank: 0 };
+        let row = LOG_LIKELIHOOD_RATIO[class(&peak)];
+        let values: Vec<f64> = (0..2 * 50)
+            .map(|cell| f64::from(row[usize::from(map.codes[cell * 2 * BINS + 40])]))
+            .collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        let chance = map.chance[40][class(&peak)];
+        assert!((f64::from(chance.mean) - mean).abs() < 1e-4);
+        assert!((f64::from(chance.variance) - variance).abs() < 1e-3);
+    }
+
+    /// Tail of the gamma distribution with shape 4 (skewness 1) in closed form (a Poisson sum).
+    #[test]
+    fn tail_agrees_with_a_closed_form() {
+        for z in [2.0, 4.0, 8.0, 20.0] {
+            let x: f64 = 4.0 + 2.0 * z;
+            let sum = 1.0 + x + x * x / 2.0 + x * x * x / 6.0;
+            let want = (-x).exp() * sum;
+            assert!((log10_tail(z, 1.0) - want.log10()).abs() < 1e-6, "{z}");
+        }
+        assert_eq!(log10_tail(-3.0, 0.5), 0.0);
+        assert!(log10_tail(300.0, 0.3) < -500.0);
+    }
+
+    #[test]
+    fn peaks_taken_from_the_clip_itself_are_significant_and_others_are_not() {
+        let (frames, mut random) = (120, rng(2));
+        let levels = levels(frames, 9);
+        let map = LevelMap::new(&levels, BINS, |_| false);
+        let mut own = Vec::new();
+        let mut others = Vec::new();
+        for t in 1..frames - 1 {
+            for b in 1..BINS - 1 {
+                if prominence(&levels, BINS, t, b) >= 5 {
+                    let peak = |t: f32, b: f32| Peak {
+                        time: (t * 16.0) as u32,
+                        bin: (b * 16.0) as u16,
+                        contrast: 60,
+                        rank: 0,
+                    };
+                    own.push(peak(t as f32 + 10.0, b as f32));
+                    others.push(peak(t as f32 + 10.0, random() * 59.0));
+                }
+            }
+        }
+        let weigh = |peaks: &[Peak]| map.weigh(peaks, 160, 0..frames).significance();
+        assert!(own.len() > 40);
+        assert!(weigh(&own) > 20.0, "{}", weigh(&own));
+        assert!(weigh(&others) < 3.0, "{}", weigh(&others));
+    }
 }
