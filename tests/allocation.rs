@@ -1,6 +1,5 @@
 //! Memory: nothing is allocated per frame, and what a long signal takes is bounded by its peaks.
 
-#[allow(dead_code, reason = "of the helpers only the signals are used")]
 mod common;
 
 use common::*;
@@ -165,7 +164,7 @@ fn memory_grows_with_the_peaks_alone() {
 }
 
 #[test]
-#[ignore = "four hours of audio take half a minute"]
+#[ignore = "four hours of audio take ten seconds and more"]
 fn four_hours_take_no_more_than_40_mb_beyond_four_minutes() {
     let (minutes, _) = peak_heap(240);
     let (hours, _) = peak_heap(14_400);
