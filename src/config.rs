@@ -102,6 +102,9 @@ pub struct PeakConfig {
     pub contrast_radius_bins: usize,
     /// Frames whose power in the band is below this give no peak (dB re a full-scale sine). Default −85.
     pub silence_db: f32,
+    /// Cells farther than this below the loudest of their frame give no peak: what stands there is
+    /// rounding noise or a codec's. 20 to 140 dB. Default 70 dB.
+    pub range_db: f32,
     /// Number of frequency bands, of equal width in octaves, among which peaks are spread. 1 to 32.
     /// Default 8.
     pub bands: usize,
@@ -122,6 +125,7 @@ impl Default for PeakConfig {
             min_contrast_db: 6.0,
             contrast_radius_bins: 40,
             silence_db: -85.0,
+            range_db: 70.0,
             bands: 8,
             rank_radius_frames: 16,
             reference_rank: 7,
@@ -194,6 +198,7 @@ impl Config {
         check("peaks.min_contrast_db", peaks.min_contrast_db, 0.0, 60.0)?;
         check("peaks.contrast_radius_bins", peaks.contrast_radius_bins, 1, 4096)?;
         check("peaks.silence_db", peaks.silence_db, -140.0, 0.0)?;
+        check("peaks.range_db", peaks.range_db, 20.0, 140.0)?;
         check("peaks.bands", peaks.bands, 1, 32)?;
         check("peaks.rank_radius_frames", peaks.rank_radius_frames, 1, 1024)?;
         check("peaks.reference_rank", peaks.reference_rank, 1, 255)?;

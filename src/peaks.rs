@@ -88,7 +88,10 @@ pub struct PeakPicker {
     levels_db: Vec<f32>,
     /// The same rows, each cell the maximum within ± `freq_radius_bins`.
     row_max_db: Vec<f32>,
+    /// The power of each of these frames,
     power_db: Vec<f32>,
+    /// and its loudest cell.
+    loudest_db: Vec<f32>,
     /// Column-wise maximum of `row_max_db` over the rows in reach.
     reach_max_db: Vec<f32>,
     scratch: Vec<f32>,
@@ -114,6 +117,7 @@ impl PeakPicker {
             levels_db: vec![0.0; bins * rows],
             row_max_db: vec![0.0; bins * rows],
             power_db: vec![0.0; rows],
+            loudest_db: vec![0.0; rows],
             reach_max_db: vec![0.0; bins],
             scratch: vec![0.0; bins + 2 * config.freq_radius_bins],
             frames: 0,
@@ -133,7 +137,9 @@ impl PeakPicker {
             &mut self.row_max_db[row],
         );
         let rows = self.power_db.len();
-        self.power_db[self.frames as usize % rows] = frame.power_db;
+        let at = self.frames as usize % rows;
+        self.power_db[at] = frame.power_db;
+        self.loudest_db[at] = frame.levels_db.iter().copied().fold(f32::NEG_INFINITY, greater);
         self.frames += 1;
         let radius = self.config.time_radius_frames as u32;
         if self.frames > radius {
@@ -179,9 +185,13 @@ impl PeakPicker {
                 *max = greater(*max, x);
             }
         }
+        let least_db =
+            self.loudest_db[centre as usize % self.loudest_db.len()] - self.config.range_db;
         let row = self.row(centre);
-        for bin in 1..self.bins - 1 {
-            if self.levels_db[row.start + bin] >= reach[bin]
+        for (bin, &highest) in reach.iter().enumerate().take(self.bins - 1).skip(1) {
+            let level = self.levels_db[row.start + bin];
+            if level >= highest
+                && level >= least_db
                 && let Some(candidate) = self.candidate(centre, first, bin)
             {
                 self.rank(candidate);
@@ -334,7 +344,9 @@ mod tests {
                     ..(b + p.contrast_radius_bins + 1).min(bins);
                 let n = near.len() as f32;
                 let contrast = level(t, b) - near.map(|c| level(t, c)).sum::<f32>() / n;
-                if highest && contrast >= p.min_contrast_db {
+                let loudest = (0..bins).map(|c| level(t, c)).fold(f32::MIN, f32::max);
+                let audible = level(t, b) >= loudest - p.range_db;
+                if highest && audible && contrast >= p.min_contrast_db {
                     let band = (octaves(b) / octaves(bins) * p.bands as f32) as usize;
                     found.push((t, b, band, contrast));
                 }
