@@ -186,7 +186,8 @@ fn rank(
             verified.len() as f64 * ALARMS_PER_ALIGNMENT * 10f64.powf(-ALARMS_SLOPE * significance)
         };
         // None of those that follow can do better.
-        if kept.len() >= config.max_matches || alarms(v.significance) > config.max_false_alarms {
+        let possible = alarms(v.significance) <= config.max_false_alarms;
+        if kept.len() >= config.max_matches || !possible {
             break;
         }
         let mut m = describe(catalog, query, v);

@@ -1,7 +1,8 @@
 //! Spectral peaks: local maxima of the spectrogram that stand out, spread over time and frequency.
 //!
 //! A cell is a peak when it is the highest within the configured radius of frames and bins and
-//! stands above the mean level of its surroundings (its *contrast*). Peaks are then ranked against
+//! stands above the mean level of its surroundings (its *contrast*). Steady tones, and what is far
+//! below the loudest cell of its frame, are left out. Peaks are then ranked against
 //! their neighbours: a peak's *rank* is the number of peaks in the same frequency band, within the
 //! rank radius in time, that have more contrast. Keeping low ranks spreads peaks evenly, moves with
 //! the audio (no block borders), and nests: the peaks of a sparse reference are among those of a
@@ -17,6 +18,9 @@ use std::collections::VecDeque;
 
 /// Steps of [`Peak::time`] per frame and of [`Peak::bin`] per bin.
 pub const STEPS: u32 = 16;
+
+/// A peak stands at least this far above its bin's level at one end of its reach in time.
+const MIN_RISE_DB: f32 = 0.1;
 
 /// One peak. Positions are refined below the grid and stored in sixteenths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -210,6 +214,12 @@ impl PeakPicker {
         if repeats {
             return None;
         }
+        // A steady tone is no event: its maxima in time are rounding errors.
+        let last = (centre + self.config.time_radius_frames as u32).min(self.frames - 1);
+        let lowest = [first, last].map(|frame| self.levels_db[self.row(frame)][bin]);
+        if level - lowest[0].min(lowest[1]) < MIN_RISE_DB {
+            return None;
+        }
         let radius = self.config.contrast_radius_bins;
         let around = &levels[bin.saturating_sub(radius)..(bin + radius + 1).min(self.bins)];
         let contrast_db = level - around.iter().sum::<f32>() / around.len() as f32;
@@ -346,7 +356,12 @@ mod tests {
                 let contrast = level(t, b) - near.map(|c| level(t, c)).sum::<f32>() / n;
                 let loudest = (0..bins).map(|c| level(t, c)).fold(f32::MIN, f32::max);
                 let audible = level(t, b) >= loudest - p.range_db;
-                if highest && audible && contrast >= p.min_contrast_db {
+                let ends = [
+                    t.saturating_sub(p.time_radius_frames),
+                    (t + p.time_radius_frames).min(frames - 1),
+                ];
+                let rises = ends.iter().any(|&end| level(t, b) - level(end, b) >= MIN_RISE_DB);
+                if highest && audible && rises && contrast >= p.min_contrast_db {
                     let band = (octaves(b) / octaves(bins) * p.bands as f32) as usize;
                     found.push((t, b, band, contrast));
                 }

@@ -247,7 +247,6 @@ fn short_clips_are_found_too() {
 /// Pieces that are not in the index must not be found in it more often than the configuration
 /// allows: here, one query in a hundred. Each piece is searched among all others.
 #[test]
-#[ignore = "short clips give about ten times as many false answers as max_false_alarms allows"]
 fn false_alarms_are_as_rare_as_promised() {
     let config = MatchConfig { max_false_alarms: 0.01, ..MatchConfig::default() };
     let (mut alarms, mut queries) = ([0; 2], 0);
