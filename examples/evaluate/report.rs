@@ -203,8 +203,8 @@ pub fn tsv_line(kind: Kind, seconds: f64, source: &Source, outcome: &Outcome) ->
     };
     let clean = |name: &str| name.replace(['\t', '\n', '\r'], " ");
     let (indexed, start_s) = (u8::from(source.track.is_some()), outcome.start_s);
-    let known =
-        format!("{}\t{seconds}\t{indexed}\t{}\t{start_s:.3}", kind.name(), clean(&source.name));
+    let name = kind.name().replace('−', "-");
+    let known = format!("{name}\t{seconds}\t{indexed}\t{}\t{start_s:.3}", clean(&source.name));
     let answer = outcome.answer.as_ref().map_or_else(
         || "\t\t\t".into(),
         |a| format!("{}\t{:.3}\t{}\t{:.3e}", clean(&a.name), a.offset_s, a.votes, a.false_alarms),
