@@ -89,7 +89,7 @@ fn voice(len: usize, rng: &mut Rng, spectral: &mut Spectral) -> Vec<f32> {
         }
     }
     let hiss = spectral.filter(&white(len, rng), band(3500.0, 6500.0));
-    let consonants = glide(len, 6.0, rng, |rng| if rng.unit() < 0.8 { 0.0 } else { 0.3 });
+    let consonants = glide(len, 6.0, rng, |rng| if rng.unit() < 0.8 { 0.0 } else { 0.12 });
     voice.iter_mut().zip(hiss.iter().zip(&consonants)).for_each(|(x, (y, level))| *x += y * level);
     voice
 }
@@ -136,10 +136,7 @@ mod tests {
             let samples = noise.make(64_000, &mut Rng::new(5), &mut spectral);
             power(&spectral.filter(&samples, band(low, high))) / power(&samples)
         };
-        let octaves = |low, high| share(Noise::Pink, low, high);
-        let [lower, upper] = [(250.0, 500.0), (2000.0, 4000.0)].map(|(l, h)| (l, h));
-        let mut octaves = octaves;
-        let ratio = octaves(lower.0, lower.1) / octaves(upper.0, upper.1);
+        let ratio = share(Noise::Pink, 250.0, 500.0) / share(Noise::Pink, 2000.0, 4000.0);
         assert!((0.8..1.25).contains(&ratio), "pink: {ratio}");
         assert!((share(Noise::White, 1000.0, 5000.0) - 0.5).abs() < 0.06);
         assert!(share(Noise::Traffic, 1.0, 400.0) > 0.6);

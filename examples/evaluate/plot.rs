@@ -109,7 +109,7 @@ impl Page {
         let [left, right] = RATES;
         let bottom = TOP + right - left;
         let n = tally.chance.len();
-        self.title(left, &format!("False alarms per clip, {n} clips not in the index"));
+        self.title(left, &format!("False alarms per clip ({n} not indexed)"));
         self.put(format_args!(
             "<rect x=\"{left}\" y=\"36\" width=\"10\" height=\"10\" fill=\"{BAND}\"/>"
         ));
@@ -138,8 +138,8 @@ impl Page {
             self.line(point(rate, least), point(rate, 1.0), &faint);
             self.line(point(least, rate), point(1.0, rate), &faint);
             let [x, y] = point(rate, rate);
-            self.text([x, bottom + 16.0], "middle", label);
-            self.text([left - 6.0, y + 4.0], "end", label);
+            self.text([x, bottom + 18.0], "middle", label);
+            self.text([left - 8.0, y + if decade == 0 { 0.0 } else { 4.0 }], "end", label);
         }
         let dashes = format!("stroke=\"{INK}\" stroke-dasharray=\"4 3\"");
         self.line(point(least, least), point(1.0, 1.0), &dashes);
