@@ -84,40 +84,57 @@ impl Fingerprint {
     }
 }
 
-/// Peaks as they are stored: times as differences, about six bytes each.
+/// Peaks as they are stored, six bytes each: the step in time from the peak before, plus
+/// [`BACKWARDS`]; the frequency; contrast; rank. [`SKIP`] in place of the step is no peak but
+/// [`LONGEST`] steps of time without one.
 #[derive(Clone, Debug)]
 pub(crate) struct PeakList(pub Vec<Peak>);
 
+/// Peaks are in the order of frames; refined times may be out of order by a frame each.
+const BACKWARDS: i64 = 2 * STEPS as i64;
+const SKIP: u16 = u16::MAX;
+const LONGEST: i64 = 60_000;
+
 impl Encode for PeakList {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
-        (self.0.len() as u64).encode(encoder)?;
+        let mut bytes = Vec::with_capacity(6 * self.0.len());
         let mut before = 0;
         for p in &self.0 {
-            let step = i64::from(p.time) - before;
-            (step, p.bin, p.contrast, p.rank).encode(encoder)?;
+            while i64::from(p.time) - before > LONGEST {
+                bytes.extend_from_slice(&SKIP.to_le_bytes());
+                bytes.extend_from_slice(&[0; 4]);
+                before += LONGEST;
+            }
+            let step = u16::try_from(i64::from(p.time) - before + BACKWARDS)
+                .map_err(|_| EncodeError::Other("the peaks are out of order"))?;
+            bytes.extend_from_slice(&step.to_le_bytes());
+            bytes.extend_from_slice(&p.bin.to_le_bytes());
+            bytes.extend_from_slice(&[p.contrast, p.rank]);
             before = i64::from(p.time);
         }
-        Ok(())
+        bytes.encode(encoder)
     }
 }
 
 impl<C> Decode<C> for PeakList {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        let len = u64::decode(decoder)?;
-        // A length that lies must not allocate: grow with what is really there.
-        let mut peaks = Vec::with_capacity(len.min(1 << 16) as usize);
-        let mut time = 0i64;
-        for _ in 0..len {
-            let (step, bin, contrast, rank) = <(i64, u16, u8, u8)>::decode(decoder)?;
-            // In order, but for refinements of a frame.
-            if step < -i64::from(2 * STEPS) {
-                return Err(DecodeError::Other("the peaks are out of order"));
-            }
-            time = time.saturating_add(step);
-            let time = u32::try_from(time).map_err(|_| DecodeError::Other("a peak's time"))?;
-            peaks.push(Peak { time, bin, contrast, rank });
+        let bytes = Vec::<u8>::decode(decoder)?;
+        let (records, rest) = bytes.as_chunks::<6>();
+        if !rest.is_empty() {
+            return Err(DecodeError::Other("a list of peaks is cut"));
         }
-        peaks.shrink_to_fit();
+        let mut peaks = Vec::with_capacity(records.len());
+        let mut time = 0i64;
+        for &[s0, s1, b0, b1, contrast, rank] in records {
+            let step = u16::from_le_bytes([s0, s1]);
+            if step == SKIP {
+                time += LONGEST;
+                continue;
+            }
+            time += i64::from(step) - BACKWARDS;
+            let refined = u32::try_from(time).map_err(|_| DecodeError::Other("a peak's time"))?;
+            peaks.push(Peak { time: refined, bin: u16::from_le_bytes([b0, b1]), contrast, rank });
+        }
         Ok(Self(peaks))
     }
 }
@@ -204,6 +221,9 @@ struct Rows {
     powers_db: Vec<f32>,
 }
 
+/// The buffer for peaks is kept for the next signal up to this size: about half an hour.
+const KEPT_PEAKS: usize = 1 << 17;
+
 /// Input is resampled in pieces of this length, so that `resampled` stays small.
 const PIECE_SAMPLES: usize = 1 << 14;
 
@@ -257,8 +277,14 @@ impl Fingerprinter {
     /// [`Error::TooShort`], [`Error::Silent`] or [`Error::Featureless`] where there is no landmark.
     pub fn finish(&mut self) -> Result<Fingerprint> {
         let duration_s = self.end();
-        let rank = self.config.peaks.reference_rank;
-        let peaks: Vec<Peak> = self.peaks.iter().filter(|p| p.rank < rank).copied().collect();
+        let peaks = if self.peaks.capacity() > KEPT_PEAKS {
+            // A long signal's buffer goes with it, rather than be there twice.
+            let mut peaks = std::mem::take(&mut self.peaks);
+            peaks.shrink_to_fit();
+            peaks
+        } else {
+            self.peaks.clone()
+        };
         let fingerprint = Fingerprint::from_peaks(peaks, duration_s, &self.config);
         self.check(duration_s, &fingerprint.landmarks)?;
         Ok(fingerprint)
@@ -356,6 +382,7 @@ impl Fingerprinter {
             self.begin();
         }
         self.samples += self.resampled.len() as u64;
+        let rank = self.rank();
         let Self { stft, picker, resampled, peaks, loudest_db, rows, .. } = self;
         stft.push(resampled, |frame| {
             if let Some(rows) = rows {
@@ -363,8 +390,14 @@ impl Fingerprinter {
                 rows.powers_db.push(frame.power_db);
             }
             *loudest_db = loudest_db.max(frame.power_db);
-            picker.push(frame, |peak| peaks.push(peak));
+            picker.push(frame, |peak| peaks.extend((peak.rank < rank).then_some(peak)));
         });
+    }
+
+    /// Peaks from this rank on are not kept.
+    fn rank(&self) -> u8 {
+        let peaks = &self.config.peaks;
+        if self.rows.is_some() { peaks.query_rank } else { peaks.reference_rank }
     }
 
     fn flush_resampler(&mut self) {
@@ -378,8 +411,9 @@ impl Fingerprinter {
     /// Runs all stages to their ends; returns the signal's duration in seconds.
     fn end(&mut self) -> f64 {
         self.flush_resampler();
+        let rank = self.rank();
         let Self { picker, peaks, .. } = self;
-        picker.finish(|peak| peaks.push(peak));
+        picker.finish(|peak| peaks.extend((peak.rank < rank).then_some(peak)));
         self.stft.reset();
         let samples = std::mem::take(&mut self.samples);
         self.config.stft.sample_rate.seconds(samples)
@@ -398,5 +432,20 @@ impl Fingerprinter {
         } else {
             Error::Featureless { duration_s }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peaks_hours_apart_and_out_of_order_by_a_frame_are_stored_as_they_are() {
+        let peak = |time| Peak { time, bin: 4_000, contrast: 77, rank: 3 };
+        let times = [5, 0, 16, 60_016, 60_001, 200_000_000, 199_999_985];
+        let peaks: Vec<Peak> = times.map(peak).to_vec();
+        let fingerprint = Fingerprint::from_peaks(peaks, 1.0, &Config::default());
+        let bytes = fingerprint.to_bytes().unwrap();
+        assert_eq!(Fingerprint::from_bytes(&bytes, &Config::default()).unwrap(), fingerprint);
     }
 }

@@ -37,7 +37,10 @@ impl Segment {
         let mut entries: Vec<_> = entries.into_iter().map(|(h, frame)| (order(h), frame)).collect();
         entries.sort_unstable();
         let mut segment = Self::default();
+        let unique = entries.chunk_by(|a, b| a.0 == b.0).count();
         segment.postings.reserve_exact(entries.len());
+        segment.hashes.reserve_exact(unique);
+        segment.starts.reserve_exact(unique + 1);
         for ((_, hash), frame) in entries {
             segment.append(hash, &[frame]);
         }
@@ -81,12 +84,14 @@ impl Segment {
             start = start.checked_add(length)?;
             starts.push(start);
         }
-        let fits = lengths.len() == hashes.len()
-            && start as usize == postings.len()
-            && hashes.is_sorted_by(|&a, &b| order(a) < order(b));
+        let ascending = || hashes.iter().map(|&h| order(h)).is_sorted_by(|a, b| a < b);
+        let fits = lengths.len() == hashes.len() && start as usize == postings.len();
+        if !fits || !ascending() {
+            return None;
+        }
         let mut segment = Self { hashes, starts, postings, ..Self::default() };
         segment.complete();
-        fits.then_some(segment)
+        Some(segment)
     }
 
     /// The postings of a hash.
