@@ -66,8 +66,8 @@ impl HashIndex {
     /// Makes the postings of a catalog's tracks again from their peaks.
     #[must_use]
     pub fn from_catalog(catalog: Catalog) -> Self {
-        let entries = |track| entries(track, catalog.config());
-        let segment = Segment::new(catalog.tracks().iter().flat_map(entries));
+        let entries = |track: &Track| entries(track, catalog.config());
+        let segment = Segment::new(catalog.flat_map(entries));
         Self { segments: vec![segment], catalog }
     }
 

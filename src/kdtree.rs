@@ -62,14 +62,10 @@ impl KdIndex {
     #[must_use]
     pub fn new(catalog: Catalog) -> Self {
         let config = catalog.config();
-        let points: Vec<([f32; DIMENSIONS], u32)> = catalog
-            .tracks()
-            .iter()
-            .flat_map(|track| {
-                let landmarks = track.pair(config);
-                landmarks.into_iter().map(|l| (coordinates(&l), track.posting(&l)))
-            })
-            .collect();
+        let points = catalog.flat_map(|track| {
+            let landmarks = track.pair(config);
+            landmarks.iter().map(|l| (coordinates(l), track.posting(l))).collect()
+        });
         // Leaves grow where many points are equal, so there is no set of points that does not fit.
         let tree =
             Tree::new_from_source(&points, |point, axis| point.0[axis], |_, point| point.1).ok();

@@ -34,6 +34,11 @@ const CODES: usize = 8 * (NEIGHBOURHOODS.len() + 1);
 /// Classes of reference peaks by contrast: from 6 dB up, in steps of 4 dB.
 const CLASSES: usize = 8;
 
+/// How near to the clip's ends a match runs to them: about a third of a second,
+const ENDS_FRAMES: usize = 11;
+/// unless the evidence there, in nats, is below this.
+const AGAINST: f32 = -4.0;
+
 /// How much each further peak adds to the variance of a sum of peaks beyond what independent ones
 /// would: those of one note or one beat agree with each other by chance, too.
 const OVERDISPERSION: f64 = 0.02;
@@ -146,7 +151,19 @@ impl LevelMap {
                 (best, best_sum) = (Some(begin..frame + 1), sum);
             }
         });
-        best
+        let mut best = best?;
+        // Where few peaks stand near the clip's ends, the match runs on to them, unless what stands
+        // there speaks against it.
+        let undisputed = |gap: Range<usize>| {
+            gap.len() <= ENDS_FRAMES && self.weigh(peaks, offset_steps, gap).sum > AGAINST
+        };
+        if undisputed(0..best.start) {
+            best.start = 0;
+        }
+        if undisputed(best.end..self.frames) {
+            best.end = self.frames;
+        }
+        Some(best)
     }
 
     /// Calls `each` with frame, log-likelihood ratio and chance of the code under each peak.
