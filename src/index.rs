@@ -37,6 +37,8 @@ pub struct HashIndex {
     catalog: Catalog,
     /// From old and large to new and small.
     segments: Vec<Segment>,
+    /// Whether postings of removed tracks are still in the segments.
+    stale: bool,
 }
 
 impl HashIndex {
@@ -45,7 +47,7 @@ impl HashIndex {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) where it is out of range.
     pub fn new(config: Config) -> Result<Self> {
-        Ok(Self { catalog: Catalog::new(config)?, segments: Vec::new() })
+        Ok(Self { catalog: Catalog::new(config)?, segments: Vec::new(), stale: false })
     }
 
     /// Reads an index from a file.
@@ -58,7 +60,7 @@ impl HashIndex {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let (catalog, segment) = storage::open(path.as_ref())?;
         Ok(match segment {
-            Some(segment) => Self { catalog, segments: vec![segment] },
+            Some(segment) => Self { catalog, segments: vec![segment], stale: false },
             None => Self::from_catalog(catalog),
         })
     }
@@ -68,7 +70,7 @@ impl HashIndex {
     pub fn from_catalog(catalog: Catalog) -> Self {
         let entries = |track: &Track| entries(track, catalog.config());
         let segment = Segment::new(catalog.flat_map(entries));
-        Self { segments: vec![segment], catalog }
+        Self { segments: vec![segment], catalog, stale: false }
     }
 
     /// Writes the index to a file, which is replaced only once the new one is complete.
@@ -78,9 +80,12 @@ impl HashIndex {
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let catalog = &self.catalog;
         let present = |frame| catalog.locate(frame).is_some();
-        let whole =
-            self.segments.drain(..).rev().reduce(|new, old| Segment::merge(&old, &new, |_| true));
-        let whole = Segment::merge(&whole.unwrap_or_default(), &Segment::default(), present);
+        let segments = self.segments.drain(..).rev();
+        let whole = segments.reduce(|new, old| Segment::merge(&old, &new, |_| true));
+        let mut whole = whole.unwrap_or_default();
+        if std::mem::take(&mut self.stale) {
+            whole = Segment::merge(&whole, &Segment::default(), present);
+        }
         let saved = storage::save(path.as_ref(), catalog, &whole);
         self.segments.push(whole);
         saved
@@ -124,7 +129,9 @@ impl HashIndex {
     /// # Errors
     /// [`Error::NoSuchTrack`](crate::Error::NoSuchTrack).
     pub fn remove(&mut self, id: TrackId) -> Result<TrackInfo> {
-        Ok(self.catalog.remove(id)?.info)
+        let track = self.catalog.remove(id)?;
+        self.stale = true;
+        Ok(track.info)
     }
 
     /// Adds a track in place of the one with the same name, if there is one. It gets a new id.
