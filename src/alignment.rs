@@ -6,18 +6,19 @@
 //! ISMIR 2003); three neighbouring bins count together, which tolerates a little drift.
 
 use crate::catalog::{Catalog, Track};
-use crate::fingerprint::Query;
+use crate::landmark::Landmark;
 use crate::matching::MatchConfig;
 use crate::peaks::STEPS;
+use crate::speed::Playback;
 
 /// What an index must be able to do for [`search`](crate::matching::search).
 pub trait LandmarkIndex {
     /// The tracks.
     fn catalog(&self) -> &Catalog;
 
-    /// Looks up all landmarks of a query: for each group of equal places found,
-    /// [`Hits::begin`], then [`Hits::extend`].
-    fn find(&self, query: &Query, config: &MatchConfig, hits: &mut Hits);
+    /// Looks up landmarks of a query: for each group of equal places found, [`Hits::begin`], then
+    /// [`Hits::extend`].
+    fn find(&self, landmarks: &[Landmark], config: &MatchConfig, hits: &mut Hits);
 }
 
 /// Bits of a hit that name its group.
@@ -41,8 +42,8 @@ pub struct Hits {
 }
 
 impl Hits {
-    fn new(query: &Query) -> Self {
-        let times: Vec<u32> = query.landmarks().iter().map(|l| l.time).collect();
+    fn new(landmarks: &[Landmark]) -> Self {
+        let times: Vec<u32> = landmarks.iter().map(|l| l.time).collect();
         let last_time = times.iter().copied().max().unwrap_or(0).into();
         Self { packed: Vec::new(), groups: Vec::new(), times, last_time, base: 0 }
     }
@@ -79,8 +80,14 @@ pub(crate) struct Alignment<'a> {
     pub track: &'a Track,
     /// Time in the track at which the clip begins, in 1/[`STEPS`] of a frame.
     pub offset_steps: i64,
-    /// Landmarks of the clip that agree on it.
+    /// Landmarks of the clip that agree on it,
     pub votes: u32,
+    /// and the weight of their hits.
+    pub weight: f32,
+    /// Time of the middle one in the clip, in 1/[`STEPS`] of a frame.
+    pub pivot_steps: i64,
+    /// How the clip is played there.
+    pub playback: Playback,
 }
 
 /// A bin of the histogram that is not empty.
@@ -94,14 +101,15 @@ struct Bin {
 /// The places on which most weight of hits agrees, `most` at the most, no two within four frames.
 pub(crate) fn alignments<'a>(
     index: &'a (impl LandmarkIndex + ?Sized),
-    query: &Query,
+    landmarks: &[Landmark],
     config: &MatchConfig,
+    most: usize,
 ) -> Vec<Alignment<'a>> {
-    let mut hits = Hits::new(query);
-    index.find(query, config, &mut hits);
+    let mut hits = Hits::new(landmarks);
+    index.find(landmarks, config, &mut hits);
     hits.packed.sort_unstable();
     let bins = histogram(&hits);
-    heaviest(&bins, config.candidates)
+    heaviest(&bins, most)
         .into_iter()
         .filter_map(|(first, last)| {
             let end = bins.get(last + 1).map_or(hits.packed.len(), |b| b.first_hit);
@@ -173,5 +181,8 @@ fn align<'a>(catalog: &'a Catalog, hits: &Hits, packed: &[u64]) -> Option<Alignm
         track,
         offset_steps: offset - i64::from(track.first_frame.0) * steps,
         votes: landmarks.len() as u32,
+        weight: packed.iter().map(|&p| hits.landmark(p).1).sum(),
+        pivot_steps: hits.times[middle].into(),
+        playback: Playback::UNCHANGED,
     })
 }

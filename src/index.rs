@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
 use crate::error::Result;
 use crate::fingerprint::{Fingerprint, Query};
-use crate::landmark::LandmarkHash;
+use crate::landmark::{Landmark, LandmarkHash};
 use crate::matching::{Match, MatchConfig};
 use crate::segment::Segment;
 use crate::storage;
@@ -161,10 +161,10 @@ impl LandmarkIndex for HashIndex {
         &self.catalog
     }
 
-    fn find(&self, query: &Query, config: &MatchConfig, hits: &mut Hits) {
-        let landmarks = &self.catalog.config().landmarks;
-        for (i, landmark) in query.landmarks().iter().enumerate() {
-            landmark.probe(landmarks, config.probe_steps, |hash| {
+    fn find(&self, landmarks: &[Landmark], config: &MatchConfig, hits: &mut Hits) {
+        let pairing = &self.catalog.config().landmarks;
+        for (i, landmark) in landmarks.iter().enumerate() {
+            landmark.probe(pairing, config.probe_steps, |hash| {
                 let length: usize = self.segments.iter().map(|s| s.find(hash).len()).sum();
                 if length > 0 {
                     hits.begin(i, length);

@@ -105,11 +105,11 @@ impl LandmarkIndex for KdIndex {
         &self.catalog
     }
 
-    fn find(&self, query: &Query, config: &MatchConfig, hits: &mut Hits) {
+    fn find(&self, landmarks: &[Landmark], config: &MatchConfig, hits: &mut Hits) {
         let Some(tree) = &self.tree else { return };
         let tolerance = config.tolerance_steps as f32 / STEPS as f32;
         let mut frames = Vec::new();
-        for (i, landmark) in query.landmarks().iter().enumerate() {
+        for (i, landmark) in landmarks.iter().enumerate() {
             frames.clear();
             tree.query(&coordinates(landmark))
                 .within::<Chebyshev<f32>>(tolerance)

@@ -82,6 +82,7 @@ pub mod matching;
 pub mod peaks;
 pub mod resample;
 pub mod spectrogram;
+pub mod speed;
 pub mod tags;
 pub mod units;
 pub mod verification;
@@ -103,6 +104,7 @@ pub use index::HashIndex;
 pub use kdtree::KdIndex;
 pub use matching::{Match, MatchConfig, Span};
 pub use resample::Resampler;
+pub use speed::SpeedRange;
 pub use tags::Tags;
 pub use units::{ConfigId, FrameIndex, SampleRate, TrackId};
 

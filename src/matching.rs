@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Query;
 use crate::peaks::{Peak, STEPS};
 use crate::spectrogram::Axes;
+use crate::speed::{self, Playback, SpeedRange};
 use crate::units::TrackId;
 use crate::verification::Evidence;
 use std::ops::Range;
@@ -29,6 +30,9 @@ pub struct MatchConfig {
     pub tolerance_steps: u32,
     /// Alignments that are verified. Default 200.
     pub candidates: usize,
+    /// How much faster or slower, higher or lower than the track the clip may be. Default
+    /// [`SpeedRange::OFF`].
+    pub speed: SpeedRange,
 }
 
 impl Default for MatchConfig {
@@ -39,6 +43,7 @@ impl Default for MatchConfig {
             probe_steps: 5,
             tolerance_steps: 8,
             candidates: 200,
+            speed: SpeedRange::OFF,
         }
     }
 }
@@ -81,6 +86,8 @@ pub struct Match {
     pub offset_s: f64,
     /// Tempo of the clip as a multiple of the track's.
     pub speed: f64,
+    /// Frequencies of the clip as multiples of the track's.
+    pub pitch: f64,
     /// Landmarks of the clip that agree on the offset.
     pub votes: u32,
     /// Number of chance matches at least this strong that are to be expected when this clip is
@@ -113,14 +120,47 @@ pub fn search(
     if query.config_id() != expected {
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
-    let mut verified: Vec<Verified> = (alignments(index, query, config).into_iter())
-        .map(|alignment| verify(query, alignment))
-        .collect();
+    let first_bin = speed::first_bin_steps(catalog.config());
+    let mut verified: Vec<Verified> =
+        (alignments(index, query.landmarks(), config, config.candidates).into_iter())
+            .map(|alignment| verify(query, alignment, first_bin))
+            .collect();
+    sort(&mut verified);
+    let matches = rank(catalog, query, &verified, config);
+    if config.speed.is_off() {
+        return Ok(matches);
+    }
+    let found = |m: &Match| m.false_alarms <= SIGNIFICANT;
+    let rungs = match matches.iter().any(found) {
+        true => Vec::new(),
+        false => speed::ladder(index, query, config),
+    };
+    let mut tuned = speed::tuning::tune(query, rungs, first_bin);
+    for v in verified.iter().take(RETUNED) {
+        tuned.extend(speed::tuning::retune(query, &v.alignment, config.speed, first_bin));
+    }
+    // The choice among so many speeds is chance's, too.
+    let choices = (1.0 + config.speed.rungs() as f64).log10();
+    verified.extend(tuned.into_iter().map(|alignment| {
+        let peaks = speed::on_clip(&alignment, &(0..query.levels().frames()), first_bin);
+        let v = judge(query, alignment, &peaks, speed::LEAD);
+        Verified { significance: v.significance - choices, ..v }
+    }));
+    sort(&mut verified);
+    Ok(rank(catalog, query, &verified, config))
+}
+
+/// A match that chance gives at most this often is one: other speeds are not looked for.
+const SIGNIFICANT: f64 = 0.001;
+/// Alignments found at the track's own speed that are tried at others close by.
+const RETUNED: usize = 8;
+
+/// The most significant first.
+fn sort(verified: &mut [Verified<'_>]) {
     verified.sort_by(|a, b| {
         let by_strength = b.significance.total_cmp(&a.significance);
         by_strength.then(a.alignment.track.id.cmp(&b.alignment.track.id))
     });
-    Ok(rank(catalog, query, &verified, config))
 }
 
 /// Half-frames to each side that are tried around an alignment.
@@ -148,27 +188,41 @@ struct Verified<'a> {
     significance: f64,
 }
 
-/// Refines an alignment and weighs its evidence: that of the whole clip, or that of the stretch where
-/// it is found if this is stronger even though there are many stretches to choose from.
-fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
-    let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
-    let whole = 0..levels.frames();
+/// Refines an alignment and judges it.
+fn verify<'a>(query: &Query, alignment: Alignment<'a>, first_bin_steps: f64) -> Verified<'a> {
+    let whole = 0..query.levels().frames();
+    let peaks = speed::on_clip(&alignment, &whole, first_bin_steps);
     let refined = (-REFINEMENTS..=REFINEMENTS).map(|half_frames| {
-        let offset = alignment.offset_steps + half_frames * i64::from(STEPS) / 2;
-        (offset, levels.weigh(peaks, offset, whole.clone()))
+        let shift = half_frames * i64::from(STEPS) / 2;
+        (shift, query.levels().weigh(&peaks, speed::LEAD + shift, whole.clone()))
     });
     let stronger =
         |a: &(i64, Evidence), b: &(i64, Evidence)| a.1.deviations().total_cmp(&b.1.deviations());
-    let (offset_steps, evidence) = refined.max_by(stronger).unwrap_or_default();
-    let mut significance = evidence.significance();
-    let frames = levels.extent(peaks, offset_steps).unwrap_or(whole.clone());
+    let (shift, _) = refined.max_by(stronger).unwrap_or_default();
+    let offset_steps = alignment.offset_steps + shift;
+    judge(query, Alignment { offset_steps, ..alignment }, &peaks, speed::LEAD + shift)
+}
+
+/// Weighs the evidence for an alignment: that of the whole clip, or that of the stretch where it is
+/// found if this is stronger even though there are many stretches to choose from. The clip begins
+/// at time `begin_steps` of `peaks`.
+fn judge<'a>(
+    query: &Query,
+    alignment: Alignment<'a>,
+    peaks: &[Peak],
+    begin_steps: i64,
+) -> Verified<'a> {
+    let levels = query.levels();
+    let whole = 0..levels.frames();
+    let mut significance = levels.weigh(peaks, begin_steps, whole.clone()).significance();
+    let frames = levels.extent(peaks, begin_steps).unwrap_or(whole.clone());
     if frames.len() >= SHORTEST_FRAMES {
         let share = frames.len() as f64 / whole.len() as f64;
         let choices = 1.0 - 2.0 * share.log10();
-        let part = levels.weigh(peaks, offset_steps, frames.clone()).significance();
+        let part = levels.weigh(peaks, begin_steps, frames.clone()).significance();
         significance = significance.max(part - choices - STRETCH_HANDICAP);
     }
-    Verified { alignment: Alignment { offset_steps, ..alignment }, frames, significance }
+    Verified { alignment, frames, significance }
 }
 
 /// Turns verified alignments, the best first, into matches, leaving out those that say again what a
@@ -180,6 +234,7 @@ fn rank(
     verified: &[Verified<'_>],
     config: &MatchConfig,
 ) -> Vec<Match> {
+    let first_bin = speed::first_bin_steps(catalog.config());
     let mut kept: Vec<(Match, &Verified<'_>)> = Vec::new();
     for (i, v) in verified.iter().enumerate() {
         let alarms = |significance: f64| {
@@ -197,13 +252,14 @@ fn rank(
         if kept.iter().any(|(k, _)| k.track == m.track && overlaps(k)) {
             continue;
         }
-        let is_rival = |r: &&Verified<'_>| r.alignment.track.id != m.track && !same_audio(v, r);
+        let is_rival =
+            |r: &&Verified<'_>| r.alignment.track.id != m.track && !same_audio(v, r, first_bin);
         let rival = verified[i + 1..].iter().find(is_rival).map_or(0.0, |r| r.significance);
         m.false_alarms = alarms(v.significance - RIVAL_SHARE * rival);
         if m.false_alarms > config.max_false_alarms {
             continue;
         }
-        let same = |k: &&(Match, &Verified<'_>)| overlaps(&k.0) && same_audio(k.1, v);
+        let same = |k: &&(Match, &Verified<'_>)| overlaps(&k.0) && same_audio(k.1, v, first_bin);
         m.same_as = kept.iter().find(same).map(|(k, _)| k.same_as.unwrap_or(k.track));
         kept.push((m, v));
     }
@@ -214,8 +270,11 @@ fn rank(
 
 fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>) -> Match {
     let axes = Axes::new(&catalog.config().stft);
-    let Alignment { track, offset_steps, votes } = v.alignment;
-    let offset_s = offset_steps as f64 / f64::from(STEPS) * axes.hop_s;
+    let Alignment { track, offset_steps, votes, playback: Playback { tempo, pitch }, .. } =
+        v.alignment;
+    // Frame 0 is centred half a window after the beginning, in the clip as in the track.
+    let offset_s =
+        offset_steps as f64 / f64::from(STEPS) * axes.hop_s - (tempo - 1.0) * axes.first_frame_s;
     // A peak speaks for the whole of its window.
     let start_s = axes.time_s(v.frames.start as f64) - axes.first_frame_s;
     let end_s = axes.time_s(v.frames.end as f64) + axes.first_frame_s;
@@ -225,11 +284,12 @@ fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>) -> Match {
         name: track.info.name.clone(),
         query: query_span,
         reference: Span {
-            start_s: (query_span.start_s + offset_s).min(track.duration_s).max(0.0),
-            end_s: (query_span.end_s + offset_s).min(track.duration_s).max(0.0),
+            start_s: (query_span.start_s * tempo + offset_s).min(track.duration_s).max(0.0),
+            end_s: (query_span.end_s * tempo + offset_s).min(track.duration_s).max(0.0),
         },
         offset_s,
-        speed: 1.0,
+        speed: tempo,
+        pitch,
         votes,
         false_alarms: f64::INFINITY,
         same_as: None,
@@ -237,13 +297,13 @@ fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>) -> Match {
 }
 
 /// Whether most peaks of one track stand in the other, too, where both were found.
-fn same_audio(a: &Verified<'_>, b: &Verified<'_>) -> bool {
+fn same_audio(a: &Verified<'_>, b: &Verified<'_>, first_bin: f64) -> bool {
     let frames = a.frames.start.max(b.frames.start)..a.frames.end.min(b.frames.end);
-    let (peaks, others) = (peaks_within(a, &frames), peaks_within(b, &frames));
-    let shift = b.alignment.offset_steps - a.alignment.offset_steps;
+    let (peaks, others) =
+        (peaks_within(a, &frames, first_bin), peaks_within(b, &frames, first_bin));
     let reach = i64::from(STEPS);
     let shared = peaks.iter().filter(|p| {
-        let time = i64::from(p.time) + shift;
+        let time = i64::from(p.time);
         let first = others.partition_point(|o| i64::from(o.time) < time - 2 * reach);
         let mut near = others[first..].iter().take_while(|o| i64::from(o.time) <= time + 2 * reach);
         near.any(|o| {
@@ -253,12 +313,11 @@ fn same_audio(a: &Verified<'_>, b: &Verified<'_>) -> bool {
     2 * shared.count() > peaks.len().max(1)
 }
 
-/// The peaks of a verified track that fall on some frames of the clip.
-fn peaks_within<'a>(v: &Verified<'a>, frames: &Range<usize>) -> &'a [Peak] {
-    let peaks = &v.alignment.track.peaks;
-    let at = |frame: usize| {
-        let time = v.alignment.offset_steps + frame as i64 * i64::from(STEPS);
-        peaks.partition_point(|p| i64::from(p.time) < time)
-    };
-    &peaks[at(frames.start.min(frames.end))..at(frames.end)]
+/// The peaks of a verified track that fall on some frames of the clip, in the clip's coordinates.
+fn peaks_within(v: &Verified<'_>, frames: &Range<usize>, first_bin: f64) -> Vec<Peak> {
+    let frames = frames.start.min(frames.end)..frames.end;
+    let mut peaks = speed::on_clip(&v.alignment, &frames, first_bin);
+    let at = |frame: usize| frame as i64 * i64::from(STEPS) + speed::LEAD;
+    peaks.retain(|p| (at(frames.start)..at(frames.end)).contains(&i64::from(p.time)));
+    peaks
 }

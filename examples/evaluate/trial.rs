@@ -240,6 +240,7 @@ mod tests {
             reference: Span::default(),
             offset_s,
             speed: 1.0,
+            pitch: 1.0,
             votes: 1,
             false_alarms: 0.0,
             same_as: same_as.map(TrackId),

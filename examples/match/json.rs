@@ -50,6 +50,7 @@ fn object(m: &Match, rank: usize, catalog: &Catalog) -> Value {
         "reference": span(m.reference),
         "offset_s": m.offset_s,
         "speed": m.speed,
+        "pitch": m.pitch,
         "votes": m.votes,
         "false_alarms": m.false_alarms,
         "score": m.score(),

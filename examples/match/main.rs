@@ -28,7 +28,7 @@ mod text;
 
 use answer::{Answer, Matcher};
 use clap::{Parser, ValueEnum};
-use earmark::{Catalog, Fingerprinter, MatchConfig};
+use earmark::{Catalog, Fingerprinter, MatchConfig, SpeedRange};
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -41,6 +41,8 @@ Examples:
       The folder is fingerprinted first; make an index to be spared that.
   match library.earmark clips --format tsv > matches.tsv
       Look all audio files in the folder clips up in an index.
+  match library.earmark clip.mp3 --speed 10
+      The clip may be played up to 10 % faster or slower, higher or lower.
   ls *.wav | match library.earmark --files-from - --top 1
       Look up the files that another program names, the best match of each.
 
@@ -53,6 +55,7 @@ The columns of --format tsv, after a header, one line per match, best first:
   query_start_s      the part of the clip that was recognised: from here
   query_end_s        to here
   speed              tempo of the clip as a multiple of the track's
+  pitch              frequencies of the clip as multiples of the track's
   votes              landmarks of the clip that agree
   score              -log10 of the matches as good that chance is expected to give
 
@@ -81,6 +84,10 @@ struct Options {
     /// How landmarks are looked up: by hash, or in a KD-tree (slower, forgives more)
     #[arg(long, value_enum, default_value_t = Lookup::Hash)]
     matcher: Lookup,
+    /// Also find clips whose speed, tempo or pitch is up to so many per cent above or below the
+    /// track's; a clip that is not found at its own speed then takes about six times as long
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = speed_range)]
+    speed: SpeedRange,
     /// Leave out matches that chance would give more often than this per clip
     #[arg(long, value_name = "X", default_value_t = 0.001, value_parser = positive)]
     false_alarms: f64,
@@ -105,6 +112,11 @@ enum Lookup {
 fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|e| format!("{e}"))?;
     if number > 0.0 { Ok(number) } else { Err("it must be above 0".into()) }
+}
+
+fn speed_range(text: &str) -> Result<SpeedRange, String> {
+    let percent: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    SpeedRange::percent(percent).map_err(|e| e.to_string())
 }
 
 /// A way to print answers.
@@ -143,6 +155,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     let config = MatchConfig {
         max_matches: options.top.get(),
         max_false_alarms: options.false_alarms,
+        speed: options.speed,
         ..MatchConfig::default()
     };
 

@@ -43,8 +43,8 @@ impl Table {
             odds(m.false_alarms),
             width = self.width,
         );
-        if (m.speed - 1.0).abs() >= 0.0015 {
-            line += &format!("  speed {:+.1} %", 100.0 * (m.speed - 1.0));
+        for (what, ratio) in changes(m) {
+            line += &format!("  {what} {:+.1} %", 100.0 * (ratio - 1.0));
         }
         line.trim_end().into()
     }
@@ -82,6 +82,17 @@ impl Printer for Table {
         let (clips, tracks) = (count(self.clips, "clip"), count(self.tracks, "track"));
         let seconds = self.begun.elapsed().as_secs_f64();
         writeln!(out, "{} of {clips} found among {tracks}, in {seconds:.1} s", self.recognised)
+    }
+}
+
+/// How the clip is played, where it is not played as the track is.
+fn changes(m: &Match) -> Vec<(&'static str, f64)> {
+    let changed = |ratio: f64| (ratio - 1.0).abs() >= 0.0005;
+    match (changed(m.speed), changed(m.pitch)) {
+        (true, true) => vec![("speed", m.speed)],
+        (true, false) => vec![("tempo", m.speed)],
+        (false, true) => vec![("pitch", m.pitch)],
+        (false, false) => vec![],
     }
 }
 

@@ -32,7 +32,12 @@ pub fn noise(samples: usize, amplitude: f32, seed: u64) -> Vec<f32> {
 /// Something like music at any rate: notes of a few harmonics that start at random moments, with a
 /// little noise. The notes depend on the seed alone, not on the rate.
 pub fn music_at(rate_hz: usize, seconds: f32, seed: u64) -> Vec<f32> {
-    let rate = rate_hz as f32;
+    music_played(rate_hz, seconds, seed, 1.0, 1.0)
+}
+
+/// The same notes in another tempo, or higher or lower: synthesised so, not made from the other.
+pub fn music_played(rate_hz: usize, seconds: f32, seed: u64, tempo: f32, pitch: f32) -> Vec<f32> {
+    let rate = rate_hz as f32 / tempo;
     let mut out = noise((seconds * rate) as usize, 0.002, seed + 1);
     let mut random = rng(seed);
     for _ in 0..(seconds * 10.0) as usize {
@@ -42,13 +47,13 @@ pub fn music_at(rate_hz: usize, seconds: f32, seed: u64) -> Vec<f32> {
         for harmonic in 1..=6 {
             let f = f0 * harmonic as f32;
             let amplitude = 0.1 * (0.3 + random()) / harmonic as f32;
-            if f > 3500.0 {
+            if f > 3500.0 || f * pitch > 3900.0 {
                 continue;
             }
             for (i, x) in out.iter_mut().skip(start).take(length).enumerate() {
                 let t = i as f32 / rate;
                 let envelope = (t / 0.01).min(1.0) * (-3.0 * t).exp();
-                *x += amplitude * envelope * (std::f32::consts::TAU * f * t).sin();
+                *x += amplitude * envelope * (std::f32::consts::TAU * f * pitch / tempo * t).sin();
             }
         }
     }

@@ -1,0 +1,266 @@
+//! From the rung of a ladder to the ratio: which one between the rungs gives the most evidence?
+//!
+//! The ratio of a change of pitch shows in the frequencies, to a few hundredths of a per cent. A
+//! tempo shows in times only: it is fitted to those of the peaks that clip and track share.
+
+use super::{Change, LEAD, Playback, Rung, SpeedRange, on_clip};
+use crate::alignment::Alignment;
+use crate::fingerprint::Query;
+use crate::peaks::{Peak, STEPS};
+use crate::verification::Evidence;
+use std::ops::Range;
+
+/// Alignments whose ratio is narrowed down.
+const NARROWED: usize = 20;
+/// Stretch of the clip, around the landmarks that agree, by which a rung's neighbours are tried: ten
+/// seconds. Over more, half a rung of tempo adds up to too much.
+const WINDOW_FRAMES: usize = 312;
+/// Steps in which neighbours are tried: half a frame at the window's ends, or two thirds of a bin at
+/// the highest frequencies.
+const TEMPO_STEP: f64 = 0.005;
+const PITCH_STEP: f64 = 0.0015;
+/// A ratio is narrowed down to less than this.
+const FINEST_STEP: f64 = 0.0004;
+/// What is found at the track's own speed may be this far from it (in pitch: a tempo is found by the
+/// stretch in which it does not matter yet).
+const UNCHANGED_REACH: f64 = 0.006;
+
+/// The most evident of a ladder's alignments, each at the ratio between the rungs that fits it best.
+pub(crate) fn tune<'a>(
+    query: &Query,
+    rungs: Vec<Rung<'a>>,
+    first_bin_steps: f64,
+) -> Vec<Alignment<'a>> {
+    let neighbours = Places { shifts: 4, shift_steps: i64::from(STEPS) / 2 };
+    let mut tried: Vec<(Evidence, Rung<'a>)> = (rungs.into_iter())
+        .map(|rung| {
+            let reach = rung.change.rung() / 2.0;
+            let frames = window(query, &rung.alignment, WINDOW_FRAMES);
+            best_around(
+                query,
+                rung,
+                (reach, step(rung.change)),
+                neighbours,
+                &frames,
+                first_bin_steps,
+            )
+        })
+        .collect();
+    tried.sort_by(|a, b| b.0.deviations().total_cmp(&a.0.deviations()));
+    let mut kept: Vec<Rung<'a>> = Vec::new();
+    for (_, rung) in tried {
+        let known = |k: &Rung<'a>| same_place(query, &k.alignment, &rung.alignment);
+        if kept.len() < NARROWED && !kept.iter().any(known) {
+            kept.push(rung);
+        }
+    }
+    kept.into_iter().map(|rung| narrow(query, rung, first_bin_steps)).collect()
+}
+
+/// An alignment that was found at the track's own speed, under each change that it may have been
+/// found in spite of.
+pub(crate) fn retune<'a>(
+    query: &Query,
+    alignment: &Alignment<'a>,
+    range: SpeedRange,
+    first_bin_steps: f64,
+) -> impl Iterator<Item = Alignment<'a>> {
+    let frames = window(query, alignment, WINDOW_FRAMES);
+    Change::ALL.into_iter().map(move |change| {
+        let reach = match change {
+            Change::Tempo => range.reach,
+            Change::Speed | Change::Pitch => range.reach.min(UNCHANGED_REACH),
+        };
+        let rung = Rung { change, log_ratio: 0.0, alignment: *alignment };
+        let places = Places { shifts: 4, shift_steps: i64::from(STEPS) / 2 };
+        let ratios = (reach, step(change));
+        let (_, best) = best_around(query, rung, ratios, places, &frames, first_bin_steps);
+        narrow(query, best, first_bin_steps)
+    })
+}
+
+fn step(change: Change) -> f64 {
+    match change {
+        Change::Tempo => TEMPO_STEP,
+        Change::Speed | Change::Pitch => PITCH_STEP,
+    }
+}
+
+/// The frames of the clip around an alignment's pivot.
+fn window(query: &Query, alignment: &Alignment<'_>, length: usize) -> Range<usize> {
+    let frames = query.levels().frames();
+    let pivot = (alignment.pivot_steps.max(0) / i64::from(STEPS)) as usize;
+    let end = (pivot + length / 2).max(length).min(frames);
+    end.saturating_sub(length)..end
+}
+
+/// Places around an alignment: so many to each side, so far apart.
+#[derive(Clone, Copy)]
+struct Places {
+    shifts: i64,
+    shift_steps: i64,
+}
+
+/// The ratio and the place that give the most evidence, among ratios up to `reach` away in steps.
+fn best_around<'a>(
+    query: &Query,
+    rung: Rung<'a>,
+    (reach, step): (f64, f64),
+    places: Places,
+    frames: &Range<usize>,
+    first_bin_steps: f64,
+) -> (Evidence, Rung<'a>) {
+    let n = (reach / step).ceil() as i32;
+    let mut best = (Evidence::default(), rung);
+    let mut most = f64::NEG_INFINITY;
+    for i in -n..=n {
+        let log_ratio = rung.log_ratio + f64::from(i) * step;
+        let alignment = replayed(&rung.alignment, rung.change.playback(log_ratio));
+        let peaks = on_clip(&alignment, frames, first_bin_steps);
+        for j in -places.shifts..=places.shifts {
+            let shift = j * places.shift_steps;
+            let evidence = query.levels().weigh(&peaks, LEAD + shift, frames.clone());
+            if evidence.deviations() > most {
+                most = evidence.deviations();
+                let shift = (shift as f64 * alignment.playback.tempo).round() as i64;
+                let offset_steps = alignment.offset_steps + shift;
+                let alignment = Alignment { offset_steps, ..alignment };
+                best = (evidence, Rung { log_ratio, alignment, ..rung });
+            }
+        }
+    }
+    best
+}
+
+/// The same alignment played otherwise: what is heard at its pivot stays where it is.
+fn replayed<'a>(alignment: &Alignment<'a>, playback: Playback) -> Alignment<'a> {
+    let slower = alignment.playback.tempo - playback.tempo;
+    let shift = (alignment.pivot_steps as f64 * slower).round() as i64;
+    Alignment { playback, offset_steps: alignment.offset_steps + shift, ..*alignment }
+}
+
+/// Narrows a ratio down, by ever longer parts of the clip.
+fn narrow<'a>(query: &Query, mut rung: Rung<'a>, first_bin_steps: f64) -> Alignment<'a> {
+    let places = Places { shifts: 2, shift_steps: i64::from(STEPS) / 4 };
+    let (mut step, mut length) = (step(rung.change), WINDOW_FRAMES);
+    loop {
+        step /= 2.0;
+        let frames = window(query, &rung.alignment, length);
+        rung = best_around(query, rung, (2.0 * step, step), places, &frames, first_bin_steps).1;
+        if frames.len() >= query.levels().frames() && step < FINEST_STEP {
+            break;
+        }
+        length *= 2;
+    }
+    match rung.change {
+        Change::Tempo => fit_tempo(query, &rung.alignment, first_bin_steps),
+        Change::Speed | Change::Pitch => rung.alignment,
+    }
+}
+
+/// How far, in 1/[`STEPS`] of a frame and of a bin, a peak of the clip may be from the track's to be
+/// taken for the same,
+const SAME_TIME_STEPS: i64 = 24;
+const SAME_BIN_STEPS: u16 = 12;
+/// and from the fitted line to have half its weight.
+const HALF_WEIGHT_STEPS: f64 = 6.0;
+/// Fewer peaks than this, or a slope of more, are no fit.
+const FEWEST_PAIRS: usize = 8;
+const STEEPEST: f64 = 0.01;
+
+/// Fits the tempo to the times of the peaks that track and clip share: a line through their
+/// differences, by least squares, repeated with less weight for what is far from the line before.
+fn fit_tempo<'a>(query: &Query, alignment: &Alignment<'a>, first_bin_steps: f64) -> Alignment<'a> {
+    let pairs = shared_peaks(query, alignment, first_bin_steps);
+    let mut line = Line::default();
+    for _ in 0..8 {
+        line = line.refit(&pairs);
+    }
+    if pairs.len() < FEWEST_PAIRS || line.slope.is_nan() || line.slope.abs() > STEEPEST {
+        return *alignment;
+    }
+    let before = alignment.playback.tempo;
+    let tempo = before / (1.0 + line.slope);
+    let fixed = before * line.centre + alignment.offset_steps as f64;
+    let offset_steps = (fixed - tempo * (line.centre + line.height)).round() as i64;
+    Alignment { playback: Playback { tempo, ..alignment.playback }, offset_steps, ..*alignment }
+}
+
+/// Times in the clip at which peaks of the track should stand, each with how much later the clip's
+/// nearest peak does.
+fn shared_peaks(query: &Query, alignment: &Alignment<'_>, first_bin_steps: f64) -> Vec<(f64, f64)> {
+    let levels = query.levels();
+    let whole = 0..levels.frames();
+    let peaks = on_clip(alignment, &whole, first_bin_steps);
+    let frames = levels.extent(&peaks, LEAD).unwrap_or(whole);
+    let at = |frame: usize| frame as i64 * i64::from(STEPS);
+    let span = at(frames.start)..at(frames.end);
+    let nearest = |peak: &Peak| {
+        let time = i64::from(peak.time) - LEAD;
+        // Refined times may be out of order by a frame.
+        let reach = SAME_TIME_STEPS + i64::from(STEPS);
+        let first = query.peaks().partition_point(|p| i64::from(p.time) < time - reach);
+        let later = (query.peaks()[first..].iter())
+            .take_while(|p| i64::from(p.time) < time + reach)
+            .filter(|p| p.bin.abs_diff(peak.bin) <= SAME_BIN_STEPS)
+            .map(|p| i64::from(p.time) - time)
+            .filter(|later| later.abs() <= SAME_TIME_STEPS)
+            .min_by_key(|later| later.abs())?;
+        span.contains(&time).then_some((time as f64, later as f64))
+    };
+    peaks.iter().filter_map(nearest).collect()
+}
+
+/// height + slope · (x − centre)
+#[derive(Clone, Copy, Default)]
+struct Line {
+    centre: f64,
+    height: f64,
+    slope: f64,
+}
+
+impl Line {
+    fn refit(&self, points: &[(f64, f64)]) -> Self {
+        let [mut w, mut x, mut y, mut xx, mut xy] = [0.0; 5];
+        for &(px, py) in points {
+            let far = py - self.height - self.slope * (px - self.centre);
+            let weight = 1.0 / (1.0 + (far / HALF_WEIGHT_STEPS).powi(2));
+            w += weight;
+            x += weight * px;
+            y += weight * py;
+            xx += weight * px * px;
+            xy += weight * px * py;
+        }
+        let (centre, height) = (x / w, y / w);
+        Self { centre, height, slope: (xy - x * height) / (xx - x * centre) }
+    }
+}
+
+/// Whether two alignments put the middle of the clip at the same place.
+fn same_place(query: &Query, a: &Alignment<'_>, b: &Alignment<'_>) -> bool {
+    let middle = query.levels().frames() as f64 / 2.0 * f64::from(STEPS);
+    let at = |a: &Alignment<'_>| middle * a.playback.tempo + a.offset_steps as f64;
+    a.track.id == b.track.id && (at(a) - at(b)).abs() <= 4.0 * f64::from(STEPS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rng;
+
+    #[test]
+    fn a_line_is_found_among_points_that_are_not_on_it() {
+        let mut random = rng(9);
+        let points: Vec<(f64, f64)> = (0..200)
+            .map(|i| {
+                let (x, noise) = (f64::from(i) * 12.0, f64::from(random()) - 0.5);
+                // A third of the points are anywhere.
+                if i % 3 == 0 { (x, 48.0 * noise) } else { (x, 5.0 + 0.002 * (x - 1200.0) + noise) }
+            })
+            .collect();
+        let line = (0..8).fold(Line::default(), |line, _| line.refit(&points));
+        assert!((line.slope - 0.002).abs() < 2e-4, "{}", line.slope);
+        let at = |x: f64| line.height + line.slope * (x - line.centre);
+        assert!((at(1200.0) - 5.0).abs() < 0.3, "{}", at(1200.0));
+    }
+}
