@@ -7,9 +7,11 @@ mod common;
 #[path = "common/library.rs"]
 mod library;
 
-use common::{audio, quick};
+use common::{audio, music, quick};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use earmark::{HashIndex, KdIndex, MatchConfig};
+use earmark::{
+    Config, Fingerprinter, HashIndex, KdIndex, MatchConfig, Query, SampleRate, SpeedRange,
+};
 use library::Library;
 
 fn build(c: &mut Criterion) {
@@ -53,6 +55,33 @@ fn search(c: &mut Criterion) {
     });
 }
 
+/// Clips of tracks that are in the index are found at once; those of others climb the whole ladder.
+fn speed(c: &mut Criterion) {
+    let library = Library::new();
+    let index = library.index();
+    let rate = SampleRate::default();
+    let mut fingerprinter = Fingerprinter::new(Config::default()).unwrap();
+    let mut stranger =
+        |seed: u64| fingerprinter.query(&music(8.0, rate.hz(), 5_000 + seed), rate).unwrap();
+    let strangers: Vec<Query> = (0..3).map(&mut stranger).collect();
+    let strangers_s = strangers.iter().map(Query::duration_s).sum();
+    let mut group = c.benchmark_group("speed");
+    for percent in [0.0, 2.0, 5.0, 10.0, 25.0] {
+        let speed = SpeedRange::percent(percent).unwrap();
+        let config = MatchConfig { speed, ..MatchConfig::default() };
+        let search = |query: &Query| index.search(query, &config).unwrap();
+        library.check(search);
+        group.throughput(audio(library.clips_s()));
+        group
+            .bench_function(format!("present, {percent} %"), |b| b.iter(|| library.search(search)));
+        assert!(strangers.iter().all(|query| search(query).is_empty()));
+        group.throughput(audio(strangers_s));
+        group.bench_function(format!("absent, {percent} %"), |b| {
+            b.iter(|| strangers.iter().map(|query| search(query).len()).sum::<usize>());
+        });
+    }
+}
+
 fn store(c: &mut Criterion) {
     let library = Library::new();
     let mut index = library.index();
@@ -71,6 +100,6 @@ fn store(c: &mut Criterion) {
 criterion_group! {
     name = indexes;
     config = quick();
-    targets = build, search, store
+    targets = build, search, speed, store
 }
 criterion_main!(indexes);

@@ -37,6 +37,7 @@
 //! | align | [`alignment`] | a query and an index | places where many landmarks agree |
 //! | verify | [`verification`] | such a place | evidence: are the track's peaks there in the clip? |
 //! | decide | [`matching`] | evidence | matches, best first |
+//! | again, otherwise | [`speed`] | a clip not found, assumed speeds | places and the speeds that fit them |
 //!
 //! What can be set is in [`config`] (how audio is analysed; stored with every index) and in
 //! [`MatchConfig`] (how to search; may differ each time).
@@ -52,6 +53,13 @@
 //! [`Match::offset_s`] is the time in the track at which the clip begins, [`Match::query`] the part of
 //! the clip that was recognised. Where several tracks hold the same audio, the strongest comes first
 //! and the others name it in [`Match::same_as`].
+//!
+//! # Other speeds
+//!
+//! A clip that is played faster or slower, or higher or lower, than the track is found if
+//! [`MatchConfig::speed`] allows for it. [`Match::speed`] and [`Match::pitch`] say how it is played.
+//! Clips that are found at the track's own speed take little longer than without; clips that are in
+//! no track several times as long.
 //!
 //! # Choosing an index
 //!
