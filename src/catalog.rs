@@ -5,12 +5,11 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::fingerprint::{Fingerprint, PeakList};
+use crate::fingerprint::Fingerprint;
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::{Peak, STEPS};
 use crate::tags::Tags;
 use crate::units::{FrameIndex, TrackId};
-use bincode::{Decode, Encode};
 #[cfg(feature = "parallel")]
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -19,7 +18,7 @@ use std::collections::HashMap;
 const GAP_FRAMES: u32 = 1 << 6;
 
 /// What the caller says of a track.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrackInfo {
     /// Unique within an index: a path, a catalogue number, …
     pub name: String,
@@ -52,28 +51,6 @@ pub struct Track {
     pub(crate) frames: u32,
     /// Its peaks, in the order of their frames.
     pub peaks: Vec<Peak>,
-}
-
-impl Encode for Track {
-    fn encode<E: bincode::enc::Encoder>(
-        &self,
-        encoder: &mut E,
-    ) -> Result<(), bincode::error::EncodeError> {
-        let Self { id, info, duration_s, landmarks, first_frame, frames, peaks } = self;
-        (id, info, duration_s, landmarks, first_frame, frames).encode(encoder)?;
-        // Borrowing the peaks as a list costs a copy of one track at a time.
-        PeakList(peaks.clone()).encode(encoder)
-    }
-}
-
-impl<C> Decode<C> for Track {
-    fn decode<D: bincode::de::Decoder<Context = C>>(
-        decoder: &mut D,
-    ) -> Result<Self, bincode::error::DecodeError> {
-        let (id, info, duration_s, landmarks, first_frame, frames) = Decode::decode(decoder)?;
-        let PeakList(peaks) = Decode::decode(decoder)?;
-        Ok(Self { id, info, duration_s, landmarks, first_frame, frames, peaks })
-    }
 }
 
 /// All tracks of an index, in the order in which they were added.

@@ -558,8 +558,7 @@ fn small() -> &'static (Vec<u8>, Query) {
 /// Puts content between header and checksum, as the library does.
 fn seal(magic: &[u8; 8], content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u64).to_le_bytes();
-    let mut bytes = [&magic[..], &1u32.to_le_bytes(), &length, content].concat();
-    let checksum = xxhash_rust::xxh3::xxh3_64(&bytes);
-    bytes.extend(checksum.to_le_bytes());
-    bytes
+    let header = [&magic[..], &1u32.to_le_bytes(), &length].concat();
+    let checksum = xxhash_rust::xxh3::xxh3_64(&[content, &header].concat());
+    [&header, content, &checksum.to_le_bytes()].concat()
 }
