@@ -111,7 +111,7 @@ impl HashIndex {
     /// [`Error::IndexFull`](crate::Error::IndexFull) beyond about four years of audio.
     pub fn add(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<TrackId> {
         let config = self.catalog.config().landmarks.clone();
-        let track = self.catalog.add(info, fingerprint)?;
+        let mut track = self.catalog.place(info, fingerprint)?;
         let landmarks = fingerprint.landmarks().iter();
         let entry = |l: &Landmark| Entry::new(l.hash(&config), track.posting(l));
         let mut newest = Segment::new(landmarks.map(entry).collect());
@@ -122,6 +122,9 @@ impl HashIndex {
             newest = Segment::merge(&older, &newest, |_| true);
         }
         self.segments.push(newest);
+        // Copied only now, so that a long track's peaks are not in memory beside the sorting.
+        track.peaks = fingerprint.peaks().to_vec();
+        self.catalog.add(track);
         Ok(id)
     }
 
