@@ -212,7 +212,7 @@ pub(crate) fn on_clip(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Catalog, TrackInfo};
+    use crate::catalog::{Catalog, Track, TrackInfo};
     use crate::fingerprint::{Fingerprint, Fingerprinter};
     use crate::testing::{music, rng};
     use crate::units::SampleRate;
@@ -236,12 +236,11 @@ mod tests {
         assert_eq!(SpeedRange::OFF.rungs(), 0);
     }
 
-    fn catalog(peaks: Vec<Peak>) -> Catalog {
+    fn track(peaks: Vec<Peak>) -> Track {
         let config = Config::default();
-        let mut catalog = Catalog::new(config.clone()).unwrap();
-        let fingerprint = Fingerprint::from_peaks(peaks, 60.0, &config);
-        catalog.add(TrackInfo::named("a"), &fingerprint).unwrap();
-        catalog
+        let fingerprint = Fingerprint::from_peaks(peaks.clone(), 60.0, &config);
+        let catalog = Catalog::new(config).unwrap();
+        Track { peaks, ..catalog.place(TrackInfo::named("a"), &fingerprint).unwrap() }
     }
 
     /// A peak at 20 s and 1,000 Hz of the track, in a clip that begins at 15 s of it.
@@ -254,12 +253,12 @@ mod tests {
         let steps = |s: f64| 16.0 * (s - centre_s) / hop_s;
         let time = steps(20.0).round() as u32;
         let bin = (16.0 * (1000.0 - first_hz) / bin_hz).round() as u16;
-        let catalog = catalog(vec![Peak { time, bin, contrast: 60, rank: 0 }]);
+        let track = track(vec![Peak { time, bin, contrast: 60, rank: 0 }]);
         for (tempo, pitch) in [(1.0, 1.0), (1.1, 1.1), (0.9, 1.0), (1.0, 1.2)] {
             // What stands at the clip's frame 0 stands there in the track.
             let offset_steps = steps(15.0 + tempo * centre_s).round() as i64;
             let alignment = Alignment {
-                track: &catalog.tracks()[0],
+                track: &track,
                 offset_steps,
                 votes: 1,
                 weight: 1.0,
