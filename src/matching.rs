@@ -123,7 +123,7 @@ pub fn search(
     let first_bin = speed::first_bin_steps(catalog.config());
     let mut verified: Vec<Verified> =
         (alignments(index, query.landmarks(), config, config.candidates).into_iter())
-            .map(|alignment| verify(query, alignment, first_bin))
+            .map(|alignment| verify(query, alignment))
             .collect();
     sort(&mut verified);
     let matches = rank(catalog, query, &verified, config);
@@ -142,8 +142,10 @@ pub fn search(
     // The choice among so many speeds is chance's, too.
     let choices = (1.0 + config.speed.rungs() as f64).log10();
     verified.extend(tuned.into_iter().map(|alignment| {
-        let peaks = speed::on_clip(&alignment, &(0..query.levels().frames()), first_bin);
-        let v = judge(query, alignment, &peaks, speed::LEAD);
+        let frames = 0..query.levels().frames();
+        let peaks = speed::on_clip(&alignment, &frames, first_bin);
+        let evidence = query.levels().weigh(&peaks, speed::LEAD, frames);
+        let v = judge(query, alignment, &peaks, speed::LEAD, &evidence);
         Verified { significance: v.significance - choices, ..v }
     }));
     sort(&mut verified);
@@ -188,22 +190,20 @@ struct Verified<'a> {
     significance: f64,
 }
 
-/// Refines an alignment and judges it.
-fn verify<'a>(query: &Query, alignment: Alignment<'a>, first_bin_steps: f64) -> Verified<'a> {
-    let whole = 0..query.levels().frames();
-    let peaks = speed::on_clip(&alignment, &whole, first_bin_steps);
+/// Refines an alignment that was found at the track's own speed, and judges it.
+fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
+    let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
     let refined = (-REFINEMENTS..=REFINEMENTS).map(|half_frames| {
-        let shift = half_frames * i64::from(STEPS) / 2;
-        (shift, query.levels().weigh(&peaks, speed::LEAD + shift, whole.clone()))
+        let offset = alignment.offset_steps + half_frames * i64::from(STEPS) / 2;
+        (offset, levels.weigh(peaks, offset, 0..levels.frames()))
     });
     let stronger =
         |a: &(i64, Evidence), b: &(i64, Evidence)| a.1.deviations().total_cmp(&b.1.deviations());
-    let (shift, _) = refined.max_by(stronger).unwrap_or_default();
-    let offset_steps = alignment.offset_steps + shift;
-    judge(query, Alignment { offset_steps, ..alignment }, &peaks, speed::LEAD + shift)
+    let (offset_steps, evidence) = refined.max_by(stronger).unwrap_or_default();
+    judge(query, Alignment { offset_steps, ..alignment }, peaks, offset_steps, &evidence)
 }
 
-/// Weighs the evidence for an alignment: that of the whole clip, or that of the stretch where it is
+/// Judges an alignment by its evidence: that of the whole clip, or that of the stretch where it is
 /// found if this is stronger even though there are many stretches to choose from. The clip begins
 /// at time `begin_steps` of `peaks`.
 fn judge<'a>(
@@ -211,10 +211,11 @@ fn judge<'a>(
     alignment: Alignment<'a>,
     peaks: &[Peak],
     begin_steps: i64,
+    evidence: &Evidence,
 ) -> Verified<'a> {
     let levels = query.levels();
     let whole = 0..levels.frames();
-    let mut significance = levels.weigh(peaks, begin_steps, whole.clone()).significance();
+    let mut significance = evidence.significance();
     let frames = levels.extent(peaks, begin_steps).unwrap_or(whole.clone());
     if frames.len() >= SHORTEST_FRAMES {
         let share = frames.len() as f64 / whole.len() as f64;

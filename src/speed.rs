@@ -9,7 +9,7 @@
 //!
 //! Rungs are as far apart as the lookup forgives. Landmarks of low anchors, of which alone the ladder
 //! makes use, mostly stay within their cells and the neighbours probed at an error of 0.4 %. The
-//! ratios in between are tried when the best alignments of all rungs are [tuned](tuning).
+//! ratios in between are tried when the best alignments of all rungs are tuned.
 
 use crate::alignment::{Alignment, LandmarkIndex, alignments};
 use crate::config::Config;
