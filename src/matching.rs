@@ -146,6 +146,7 @@ pub fn search(
         let peaks = speed::on_clip(&alignment, &frames, first_bin);
         let evidence = query.levels().weigh(&peaks, speed::LEAD, frames);
         let v = judge(query, alignment, &peaks, speed::LEAD, &evidence);
+        let choices = choices + overlap_choices(query, &v.alignment);
         Verified { significance: v.significance - choices, ..v }
     }));
     sort(&mut verified);
@@ -224,6 +225,18 @@ fn judge<'a>(
         significance = significance.max(part - choices - STRETCH_HANDICAP);
     }
     Verified { alignment, frames, significance }
+}
+
+/// What the evidence must have beyond that of a clip that lies on the track as a whole: the less of it
+/// does, the more speeds fit what is left.
+fn overlap_choices(query: &Query, alignment: &Alignment<'_>) -> f64 {
+    let frames = query.levels().frames() as f64;
+    let frame = |time: i64| {
+        (time - alignment.offset_steps) as f64 / f64::from(STEPS) / alignment.playback.tempo
+    };
+    let end = i64::from(alignment.track.frames) * i64::from(STEPS);
+    let share = (frame(end).min(frames) - frame(0).max(0.0)).max(1.0) / frames;
+    if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + STRETCH_HANDICAP }
 }
 
 /// Turns verified alignments, the best first, into matches, leaving out those that say again what a
