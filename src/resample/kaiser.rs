@@ -29,8 +29,8 @@ fn window(beta: f64, x: f64) -> f64 {
 /// The modified Bessel function of the first kind and order 0, by its power series.
 fn bessel_i0(x: f64) -> f64 {
     let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
-    while term > 1e-12 * sum {
-        term *= (x / (2.0 * k)).powi(2);
+    while term > 1e-10 * sum {
+        term *= 0.25 * x * x / (k * k);
         sum += term;
         k += 1.0;
     }

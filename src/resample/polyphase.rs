@@ -47,17 +47,28 @@ impl Polyphase {
 
         let half = (taps / 2) as f64;
         let cutoff = lower_hz / from_hz;
-        let mut table = Vec::with_capacity(taps / LANES * phases as usize);
+        let mut table = vec![[0.0; LANES]; taps / LANES * phases as usize];
         let mut row = vec![0.0_f64; taps];
-        for phase in 0..phases {
+        for phase in 0..=phases / 2 {
             let fraction = (phase as f64 + middle) / phases as f64;
             for (tap, weight) in row.iter_mut().enumerate() {
                 let time = tap as f64 - (half - 1.0) - fraction;
                 *weight = kaiser::windowed_sinc(ATTENUATION_DB, time, cutoff, half);
             }
             let gain: f64 = row.iter().sum();
-            let (lanes, _) = row.as_chunks::<LANES>();
-            table.extend(lanes.iter().map(|lanes| lanes.map(|weight| (weight / gain) as f32)));
+            let mut place = |phase: u64, tap: usize, weight: f64| {
+                let lanes = &mut table[phase as usize * (taps / LANES) + tap / LANES];
+                lanes[tap % LANES] = (weight / gain) as f32;
+            };
+            // What is as far from the next input sample as this from the one before is its mirror
+            // image.
+            let mirrored = if middle > 0.0 { phases - 1 - phase } else { phases - phase };
+            for (tap, &weight) in row.iter().enumerate() {
+                place(phase, tap, weight);
+                if mirrored < phases {
+                    place(mirrored, taps - 1 - tap, weight);
+                }
+            }
         }
         let history = Vec::with_capacity(taps + PIECE_SAMPLES);
         Self { output_step, input_step, table, taps, phases, history, start: 0, fraction: 0 }
