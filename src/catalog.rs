@@ -5,12 +5,11 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::fingerprint::{Fingerprint, PeakList};
+use crate::fingerprint::Fingerprint;
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::{Peak, STEPS};
 use crate::tags::Tags;
 use crate::units::{FrameIndex, TrackId};
-use bincode::{Decode, Encode};
 #[cfg(feature = "parallel")]
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -19,7 +18,7 @@ use std::collections::HashMap;
 const GAP_FRAMES: u32 = 1 << 6;
 
 /// What the caller says of a track.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrackInfo {
     /// Unique within an index: a path, a catalogue number, …
     pub name: String,
@@ -52,28 +51,6 @@ pub struct Track {
     pub(crate) frames: u32,
     /// Its peaks, in the order of their frames.
     pub peaks: Vec<Peak>,
-}
-
-impl Encode for Track {
-    fn encode<E: bincode::enc::Encoder>(
-        &self,
-        encoder: &mut E,
-    ) -> Result<(), bincode::error::EncodeError> {
-        let Self { id, info, duration_s, landmarks, first_frame, frames, peaks } = self;
-        (id, info, duration_s, landmarks, first_frame, frames).encode(encoder)?;
-        // Borrowing the peaks as a list costs a copy of one track at a time.
-        PeakList(peaks.clone()).encode(encoder)
-    }
-}
-
-impl<C> Decode<C> for Track {
-    fn decode<D: bincode::de::Decoder<Context = C>>(
-        decoder: &mut D,
-    ) -> Result<Self, bincode::error::DecodeError> {
-        let (id, info, duration_s, landmarks, first_frame, frames) = Decode::decode(decoder)?;
-        let PeakList(peaks) = Decode::decode(decoder)?;
-        Ok(Self { id, info, duration_s, landmarks, first_frame, frames, peaks })
-    }
 }
 
 /// All tracks of an index, in the order in which they were added.
@@ -163,11 +140,11 @@ impl Catalog {
         self.next_id
     }
 
-    /// Adds a track.
+    /// The track that [`add`](Self::add) takes, as yet without its peaks.
     ///
     /// # Errors
     /// [`Error::ConfigMismatch`], [`Error::DuplicateTrack`] or [`Error::IndexFull`].
-    pub(crate) fn add(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<&Track> {
+    pub(crate) fn place(&self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<Track> {
         if fingerprint.config_id() != self.config.id() {
             let (expected, found) = (self.config.id(), fingerprint.config_id());
             return Err(Error::ConfigMismatch { expected, found });
@@ -177,22 +154,25 @@ impl Catalog {
         }
         let last = fingerprint.peaks().iter().map(|p| p.time / STEPS).max().unwrap_or(0);
         let frames = last.checked_add(2).ok_or(Error::IndexFull)?;
-        let first_frame = FrameIndex(self.next_frame);
         let end = self.next_frame.checked_add(frames).and_then(|f| f.checked_add(GAP_FRAMES));
-        let (end, next_id) = end.zip(self.next_id.checked_add(1)).ok_or(Error::IndexFull)?;
-        let id = TrackId(self.next_id);
-        self.by_name.insert(info.name.clone(), id);
-        (self.next_frame, self.next_id) = (end, next_id);
-        self.tracks.push(Track {
-            id,
+        end.zip(self.next_id.checked_add(1)).ok_or(Error::IndexFull)?;
+        Ok(Track {
+            id: TrackId(self.next_id),
             info,
             duration_s: fingerprint.duration_s(),
             landmarks: fingerprint.landmarks().len() as u32,
-            first_frame,
+            first_frame: FrameIndex(self.next_frame),
             frames,
-            peaks: fingerprint.peaks().to_vec(),
-        });
-        Ok(&self.tracks[self.tracks.len() - 1])
+            peaks: Vec::new(),
+        })
+    }
+
+    /// Adds the track that was [placed](Self::place) last.
+    pub(crate) fn add(&mut self, track: Track) {
+        self.by_name.insert(track.info.name.clone(), track.id);
+        self.next_frame = track.first_frame.0 + track.frames + GAP_FRAMES;
+        self.next_id = track.id.0 + 1;
+        self.tracks.push(track);
     }
 
     /// Removes a track and returns it.

@@ -7,14 +7,11 @@ use crate::error::{Error, Result};
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::{Peak, PeakPicker, STEPS};
 use crate::resample::Resampler;
-use crate::sealed::Kind;
+use crate::sealed::{self, Kind, Source};
 use crate::spectrogram::Stft;
 use crate::units::{ConfigId, SampleRate};
 use crate::verification::LevelMap;
-use bincode::de::Decoder;
-use bincode::enc::Encoder;
-use bincode::error::{DecodeError, EncodeError};
-use bincode::{Decode, Encode};
+use std::io::{self, Cursor};
 
 const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 1 };
 
@@ -63,11 +60,18 @@ impl Fingerprint {
     /// Serialises with version and checksum. The landmarks are left out: peaks give them back.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] where it is too large to be read again (a thousand years of audio).
+    /// [`Error::Corrupt`] where its peaks are not in the order of their frames.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        KIND.seal(&(self.config_id, self.duration_s, PeakList(self.peaks.clone())), &mut bytes)?;
-        Ok(bytes)
+        let (mut bytes, mut packed) = (Cursor::new(Vec::new()), Vec::new());
+        pack_peaks(&self.peaks, &mut packed)
+            .and_then(|()| {
+                KIND.seal(&mut bytes, |content| {
+                    content.record(&(self.config_id, self.duration_s))?;
+                    content.list(&packed)
+                })
+            })
+            .map_err(|e| Error::Corrupt { what: KIND.name, detail: e.to_string() })?;
+        Ok(bytes.into_inner())
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
@@ -75,8 +79,14 @@ impl Fingerprint {
     /// # Errors
     /// [`Error::BadMagic`], [`Error::Version`] or [`Error::Corrupt`] for other bytes,
     /// [`Error::ConfigMismatch`] where another configuration than `config` made it.
-    pub fn from_bytes(mut bytes: &[u8], config: &Config) -> Result<Self> {
-        let (found, duration_s, PeakList(peaks)) = KIND.open(&mut bytes)?;
+    pub fn from_bytes(bytes: &[u8], config: &Config) -> Result<Self> {
+        let (found, duration_s, peaks) = KIND.open(&mut Source::of_bytes(bytes), |content| {
+            let mut bytes = Vec::new();
+            content.list(&mut bytes)?;
+            let (config_id, duration_s): (ConfigId, f64) = sealed::decode(&bytes)?;
+            content.list(&mut bytes)?;
+            Ok((config_id, duration_s, unpack_peaks(&bytes)?))
+        })?;
         if found != config.id() {
             return Err(Error::ConfigMismatch { expected: config.id(), found });
         }
@@ -84,62 +94,54 @@ impl Fingerprint {
     }
 }
 
-/// Peaks as they are stored, six bytes each: the step in time from the peak before, plus
-/// [`BACKWARDS`]; the frequency; contrast; rank. [`SKIP`] in place of the step is no peak but
-/// [`LONGEST`] steps of time without one.
-#[derive(Clone, Debug)]
-pub(crate) struct PeakList(pub Vec<Peak>);
-
 /// Peaks are in the order of frames; refined times may be out of order by a frame each.
 const BACKWARDS: i64 = 2 * STEPS as i64;
 const SKIP: u16 = u16::MAX;
 const LONGEST: i64 = 60_000;
+const PACKED_BYTES: usize = 6;
 
-impl Encode for PeakList {
-    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
-        let mut bytes = Vec::with_capacity(6 * self.0.len());
-        let mut before = 0;
-        for p in &self.0 {
-            while i64::from(p.time) - before > LONGEST {
-                bytes.extend_from_slice(&SKIP.to_le_bytes());
-                bytes.extend_from_slice(&[0; 4]);
-                before += LONGEST;
-            }
-            let step = u16::try_from(i64::from(p.time) - before + BACKWARDS)
-                .map_err(|_| EncodeError::Other("the peaks are out of order"))?;
-            bytes.extend_from_slice(&step.to_le_bytes());
-            bytes.extend_from_slice(&p.bin.to_le_bytes());
-            bytes.extend_from_slice(&[p.contrast, p.rank]);
-            before = i64::from(p.time);
+/// Appends peaks as they are stored, six bytes each: the step in time from the peak before, plus
+/// [`BACKWARDS`]; the frequency; contrast; rank. [`SKIP`] in place of the step is no peak but
+/// [`LONGEST`] steps of time without one.
+pub(crate) fn pack_peaks(peaks: &[Peak], bytes: &mut Vec<u8>) -> io::Result<()> {
+    bytes.reserve(PACKED_BYTES * peaks.len());
+    let mut before = 0;
+    for p in peaks {
+        while i64::from(p.time) - before > LONGEST {
+            bytes.extend_from_slice(&SKIP.to_le_bytes());
+            bytes.extend_from_slice(&[0; 4]);
+            before += LONGEST;
         }
-        bytes.encode(encoder)
+        let step = u16::try_from(i64::from(p.time) - before + BACKWARDS)
+            .map_err(|_| sealed::invalid("the peaks are out of order"))?;
+        bytes.extend_from_slice(&step.to_le_bytes());
+        bytes.extend_from_slice(&p.bin.to_le_bytes());
+        bytes.extend_from_slice(&[p.contrast, p.rank]);
+        before = i64::from(p.time);
     }
+    Ok(())
 }
 
-impl<C> Decode<C> for PeakList {
-    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        let bytes = Vec::<u8>::decode(decoder)?;
-        let (records, rest) = bytes.as_chunks::<6>();
-        if !rest.is_empty() {
-            return Err(DecodeError::Other("a list of peaks is cut"));
-        }
-        let mut peaks = Vec::with_capacity(records.len());
-        let mut time = 0i64;
-        for &[s0, s1, b0, b1, contrast, rank] in records {
-            let step = u16::from_le_bytes([s0, s1]);
-            if step == SKIP {
-                time += LONGEST;
-                continue;
-            }
-            time += i64::from(step) - BACKWARDS;
-            let refined = u32::try_from(time).map_err(|_| DecodeError::Other("a peak's time"))?;
-            peaks.push(Peak { time: refined, bin: u16::from_le_bytes([b0, b1]), contrast, rank });
-        }
-        Ok(Self(peaks))
+/// Reads what [`pack_peaks`] wrote.
+pub(crate) fn unpack_peaks(bytes: &[u8]) -> io::Result<Vec<Peak>> {
+    let (records, rest) = bytes.as_chunks::<PACKED_BYTES>();
+    if !rest.is_empty() {
+        return Err(sealed::invalid("a list of peaks is cut"));
     }
+    let mut peaks = Vec::with_capacity(records.len());
+    let mut time = 0i64;
+    for &[s0, s1, b0, b1, contrast, rank] in records {
+        let step = u16::from_le_bytes([s0, s1]);
+        if step == SKIP {
+            time += LONGEST;
+            continue;
+        }
+        time += i64::from(step) - BACKWARDS;
+        let refined = u32::try_from(time).map_err(|_| sealed::invalid("a peak's time"))?;
+        peaks.push(Peak { time: refined, bin: u16::from_le_bytes([b0, b1]), contrast, rank });
+    }
+    Ok(peaks)
 }
-
-bincode::impl_borrow_decode!(PeakList);
 
 /// A clip as the matchers want it: more peaks and more landmarks than a reference keeps.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,9 +9,9 @@ use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
 use crate::error::Result;
 use crate::fingerprint::{Fingerprint, Query};
-use crate::landmark::LandmarkHash;
+use crate::landmark::Landmark;
 use crate::matching::{Match, MatchConfig};
-use crate::segment::Segment;
+use crate::segment::{Entry, Segment};
 use crate::storage;
 use crate::units::TrackId;
 use std::path::Path;
@@ -111,9 +111,10 @@ impl HashIndex {
     /// [`Error::IndexFull`](crate::Error::IndexFull) beyond about four years of audio.
     pub fn add(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<TrackId> {
         let config = self.catalog.config().landmarks.clone();
-        let track = self.catalog.add(info, fingerprint)?;
-        let posted = fingerprint.landmarks().iter().map(|l| (l.hash(&config), track.posting(l)));
-        let mut newest = Segment::new(posted);
+        let mut track = self.catalog.place(info, fingerprint)?;
+        let landmarks = fingerprint.landmarks().iter();
+        let entry = |l: &Landmark| Entry::new(l.hash(&config), track.posting(l));
+        let mut newest = Segment::new(landmarks.map(entry).collect());
         let id = track.id;
         while let Some(older) =
             self.segments.pop_if(|s| s.postings.len() <= 2 * newest.postings.len())
@@ -121,6 +122,9 @@ impl HashIndex {
             newest = Segment::merge(&older, &newest, |_| true);
         }
         self.segments.push(newest);
+        // Copied only now, so that a long track's peaks are not in memory beside the sorting.
+        track.peaks = fingerprint.peaks().to_vec();
+        self.catalog.add(track);
         Ok(id)
     }
 
@@ -177,7 +181,7 @@ impl LandmarkIndex for HashIndex {
     }
 }
 
-fn entries(track: &Track, config: &Config) -> Vec<(LandmarkHash, u32)> {
+fn entries(track: &Track, config: &Config) -> Vec<Entry> {
     let landmarks = track.pair(config);
-    landmarks.iter().map(|l| (l.hash(&config.landmarks), track.posting(l))).collect()
+    landmarks.iter().map(|l| Entry::new(l.hash(&config.landmarks), track.posting(l))).collect()
 }

@@ -1,13 +1,17 @@
 //! The envelope of everything that is stored: magic bytes, version, length, content, checksum.
+//!
+//! Contents are written and read piece by piece, so that a large one is in memory only as what is
+//! made of it. The checksum is of the content followed by what stands before it.
 
 use crate::error::{Error, Result};
-use bincode::{Decode, Encode};
-use xxhash_rust::xxh3::xxh3_64;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use xxhash_rust::xxh3::Xxh3;
 
-/// Content beyond this is refused before anything is allocated for it.
-const MAX_CONTENT_BYTES: usize = 1 << 34;
+/// No string or structure of a content is longer.
+const MAX_RECORD_BYTES: usize = 1 << 30;
 const HEADER_BYTES: usize = 8 + 4 + 8;
-const CHECKSUM_BYTES: usize = 8;
+/// Numbers pass through a buffer of this size.
+const BUFFER_BYTES: usize = 1 << 15;
 
 /// What kind of thing an envelope holds.
 pub struct Kind {
@@ -17,68 +21,230 @@ pub struct Kind {
     pub version: u32,
 }
 
-fn encoding() -> impl bincode::config::Config {
-    bincode::config::standard().with_limit::<MAX_CONTENT_BYTES>()
+/// How structures are encoded within a content.
+pub fn encoding() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<MAX_RECORD_BYTES>()
 }
 
-impl Kind {
-    /// Appends `content` in an envelope.
-    pub fn seal<T: Encode>(&self, content: &T, out: &mut Vec<u8>) -> Result<()> {
-        let begin = out.len();
-        out.extend_from_slice(self.magic);
-        out.extend_from_slice(&self.version.to_le_bytes());
-        out.extend_from_slice(&[0; 8]);
-        bincode::encode_into_std_write(content, out, encoding())
-            .map_err(|e| self.corrupt(format!("it cannot be written: {e}")))?;
-        let length = (out.len() - begin - HEADER_BYTES) as u64;
-        out[begin + 12..begin + HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
-        let checksum = xxh3_64(&out[begin..]);
-        out.extend_from_slice(&checksum.to_le_bytes());
+/// Decodes a structure that takes up all of `bytes`.
+pub fn decode<'a, T: bincode::BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> io::Result<T> {
+    match bincode::borrow_decode_from_slice(bytes, encoding()) {
+        Ok((value, read)) if read == bytes.len() => Ok(value),
+        Ok(_) => Err(invalid("there is more in it than there should be")),
+        Err(e) => Err(invalid(e.to_string())),
+    }
+}
+
+/// The error for content that cannot be, which [`Kind::open`] reports as damage.
+pub fn invalid(detail: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, detail)
+}
+
+/// A content that is being written.
+pub struct Sealing<'a, W> {
+    out: &'a mut W,
+    checksum: Xxh3,
+    length: u64,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Sealing<'_, W> {
+    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.checksum.update(bytes);
+        self.length += bytes.len() as u64;
+        self.out.write_all(bytes)
+    }
+
+    /// Writes a structure after its length.
+    pub fn record<T: bincode::Encode>(&mut self, value: &T) -> io::Result<()> {
+        let bytes =
+            bincode::encode_to_vec(value, encoding()).map_err(|e| invalid(e.to_string()))?;
+        self.list(&bytes)
+    }
+
+    /// Writes bytes after their number.
+    pub fn list(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes(&(bytes.len() as u64).to_le_bytes())?;
+        self.bytes(bytes)
+    }
+
+    /// Writes numbers after their number.
+    pub fn numbers(&mut self, numbers: &[u32]) -> io::Result<()> {
+        self.bytes(&(numbers.len() as u64).to_le_bytes())?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for piece in numbers.chunks(BUFFER_BYTES / 4) {
+            buffer.clear();
+            buffer.extend(piece.iter().flat_map(|x| x.to_le_bytes()));
+            self.bytes(&buffer)?;
+        }
+        self.buffer = buffer;
+        Ok(())
+    }
+}
+
+/// Where envelopes are read from, and how much is there.
+pub struct Source<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<'a> Source<&'a [u8]> {
+    pub fn of_bytes(bytes: &'a [u8]) -> Self {
+        Self { reader: bytes, left: bytes.len() as u64 }
+    }
+}
+
+impl Source<std::fs::File> {
+    pub fn of_file(file: std::fs::File) -> io::Result<Self> {
+        let left = file.metadata()?.len();
+        Ok(Self { reader: file, left })
+    }
+}
+
+impl<R: Read> Source<R> {
+    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.left = self.left.checked_sub(N as u64).ok_or(ErrorKind::UnexpectedEof)?;
+        self.reader.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A content that is being read: nothing is allocated beyond what is there.
+pub struct Content<'a, R> {
+    reader: &'a mut R,
+    left: u64,
+    checksum: Xxh3,
+    buffer: Vec<u8>,
+}
+
+impl<R: Read> Content<'_, R> {
+    pub fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
+    fn bytes(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.left = self.left.checked_sub(bytes.len() as u64).ok_or(ErrorKind::UnexpectedEof)?;
+        self.reader.read_exact(bytes)?;
+        self.checksum.update(bytes);
         Ok(())
     }
 
-    /// Takes one envelope off the front of `bytes` and decodes its content.
-    pub fn open<T: Decode<()>>(&self, bytes: &mut &[u8]) -> Result<T> {
-        let content = self.content(bytes)?;
-        match bincode::decode_from_slice(content, encoding()) {
-            Ok((value, read)) if read == content.len() => Ok(value),
-            Ok(_) => Err(self.corrupt("there is more in it than there should be")),
-            Err(e) => Err(self.corrupt(e.to_string())),
-        }
+    /// The length of a list of items of so many bytes.
+    fn length(&mut self, item_bytes: u64) -> io::Result<usize> {
+        let mut length = [0; 8];
+        self.bytes(&mut length)?;
+        let length = u64::from_le_bytes(length);
+        let fits = length <= self.left / item_bytes;
+        Ok(usize::try_from(length).ok().filter(|_| fits).ok_or(ErrorKind::UnexpectedEof)?)
     }
 
-    /// Takes one envelope off the front of `bytes` (also where its checksum is wrong, as long as
-    /// its length is plausible) and returns the content.
-    fn content<'a>(&self, bytes: &mut &'a [u8]) -> Result<&'a [u8]> {
-        let all = *bytes;
-        if all.get(..8).is_none_or(|magic| magic != self.magic) {
+    /// Reads what [`Sealing::list`] or [`Sealing::record`] wrote into `bytes`.
+    pub fn list(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let length = self.length(1)?;
+        bytes.resize(length, 0);
+        self.bytes(bytes)
+    }
+
+    /// Reads what [`Sealing::numbers`] wrote.
+    pub fn numbers(&mut self) -> io::Result<Vec<u32>> {
+        let length = self.length(4)?;
+        let mut numbers = Vec::with_capacity(length);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(BUFFER_BYTES, 0);
+        while numbers.len() < length {
+            let piece = &mut buffer[..BUFFER_BYTES.min(4 * (length - numbers.len()))];
+            self.bytes(piece)?;
+            numbers.extend(piece.as_chunks().0.iter().map(|&b| u32::from_le_bytes(b)));
+        }
+        self.buffer = buffer;
+        Ok(numbers)
+    }
+
+    /// Reads on to the end.
+    fn finish(&mut self) -> io::Result<()> {
+        self.buffer.resize(BUFFER_BYTES, 0);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        while self.left > 0 {
+            let piece = self.left.min(BUFFER_BYTES as u64) as usize;
+            self.bytes(&mut buffer[..piece])?;
+        }
+        Ok(())
+    }
+}
+
+impl Kind {
+    /// Writes what `fill` writes, in an envelope.
+    pub fn seal<W: Write + Seek>(
+        &self,
+        out: &mut W,
+        fill: impl FnOnce(&mut Sealing<W>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let begin = out.stream_position()?;
+        out.write_all(&self.header(0))?;
+        let mut content = Sealing { out, checksum: Xxh3::new(), length: 0, buffer: Vec::new() };
+        fill(&mut content)?;
+        let Sealing { mut checksum, length, .. } = content;
+        let header = self.header(length);
+        checksum.update(&header);
+        out.write_all(&checksum.digest().to_le_bytes())?;
+        let end = out.stream_position()?;
+        out.seek(SeekFrom::Start(begin))?;
+        out.write_all(&header)?;
+        out.seek(SeekFrom::Start(end))?;
+        Ok(())
+    }
+
+    /// Reads the next envelope, whose content `take` reads. What that makes of damaged content is
+    /// not returned.
+    pub fn open<R: Read, T>(
+        &self,
+        source: &mut Source<R>,
+        take: impl FnOnce(&mut Content<R>) -> io::Result<T>,
+    ) -> Result<T> {
+        if source.take().ok().as_ref() != Some(self.magic) {
             return Err(Error::BadMagic { what: self.name });
         }
-        let cut = || self.corrupt("it ends too early");
-        let field = |at: usize, len: usize| all.get(at..at.checked_add(len)?);
-        let version = field(8, 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
-        let version = version.ok_or_else(cut)?;
+        let damaged = |e: io::Error| {
+            let detail = match e.kind() {
+                ErrorKind::UnexpectedEof => "it ends too early".into(),
+                _ => e.to_string(),
+            };
+            Error::Corrupt { what: self.name, detail }
+        };
+        let version = u32::from_le_bytes(source.take().map_err(damaged)?);
         if version != self.version {
-            return Err(Error::Version {
-                what: self.name,
-                found: version,
-                supported: self.version,
-            });
+            let (what, supported) = (self.name, self.version);
+            return Err(Error::Version { what, found: version, supported });
         }
-        let length = field(12, 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
-        let length = length.and_then(|l| usize::try_from(l).ok()).ok_or_else(cut)?;
-        let content = field(HEADER_BYTES, length).ok_or_else(cut)?;
-        let end = HEADER_BYTES + length;
-        let checksum = field(end, CHECKSUM_BYTES).ok_or_else(cut)?;
-        *bytes = &all[end + CHECKSUM_BYTES..];
-        if xxh3_64(&all[..end]).to_le_bytes() != checksum {
-            return Err(self.corrupt("its checksum differs"));
+        let length = u64::from_le_bytes(source.take().map_err(damaged)?);
+        let left = source.left.checked_sub(8).and_then(|left| left.checked_sub(length));
+        source.left = left.ok_or_else(|| damaged(ErrorKind::UnexpectedEof.into()))? + 8;
+        let mut content = Content {
+            reader: &mut source.reader,
+            left: length,
+            checksum: Xxh3::new(),
+            buffer: Vec::new(),
+        };
+        let taken = take(&mut content).and_then(|taken| match content.is_empty() {
+            true => Ok(taken),
+            false => Err(invalid("there is more in it than there should be")),
+        });
+        content.finish().map_err(damaged)?;
+        content.checksum.update(&self.header(length));
+        let checksum = content.checksum.digest();
+        if source.take().map_err(damaged)? != checksum.to_le_bytes() {
+            return Err(damaged(invalid("its checksum differs")));
         }
-        Ok(content)
+        taken.map_err(damaged)
     }
 
-    fn corrupt(&self, detail: impl Into<String>) -> Error {
-        Error::Corrupt { what: self.name, detail: detail.into() }
+    fn header(&self, length: u64) -> [u8; HEADER_BYTES] {
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(self.magic);
+        header[8..12].copy_from_slice(&self.version.to_le_bytes());
+        header[12..].copy_from_slice(&length.to_le_bytes());
+        header
     }
 }
 
@@ -86,38 +252,68 @@ impl Kind {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::Cursor;
 
     const KIND: Kind = Kind { name: "test", magic: b"EARMTEST", version: 3 };
 
+    /// A content with one of everything.
+    fn sealed(kind: &Kind, numbers: &[u32]) -> Vec<u8> {
+        let mut out = Cursor::new(b"before".to_vec());
+        out.seek(SeekFrom::End(0)).unwrap();
+        kind.seal(&mut out, |content| {
+            content.record(&(7u32, "seven"))?;
+            content.numbers(numbers)?;
+            content.list(b"bytes")
+        })
+        .unwrap();
+        out.into_inner().split_off(6)
+    }
+
+    fn open(bytes: &[u8]) -> Result<(String, Vec<u32>, Vec<u8>)> {
+        KIND.open(&mut Source::of_bytes(bytes), |content| {
+            let mut bytes = Vec::new();
+            content.list(&mut bytes)?;
+            let (_, name): (u32, String) = decode(&bytes)?;
+            let numbers = content.numbers()?;
+            content.list(&mut bytes)?;
+            Ok((name, numbers, bytes))
+        })
+    }
+
     #[test]
     fn any_flipped_bit_and_any_cut_is_noticed() {
-        let mut bytes = Vec::new();
-        KIND.seal(&(7u32, "seven".to_string()), &mut bytes).unwrap();
-        assert_eq!(KIND.open::<(u32, String)>(&mut &bytes[..]).unwrap(), (7, "seven".into()));
+        let numbers = [1, 2, u32::MAX];
+        let bytes = sealed(&KIND, &numbers);
+        assert_eq!(open(&bytes).unwrap(), ("seven".into(), numbers.to_vec(), b"bytes".to_vec()));
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(KIND.open::<(u32, String)>(&mut &damaged[..]).is_err());
+            assert!(open(&damaged).is_err());
         }
         for end in 0..bytes.len() {
-            assert!(KIND.open::<(u32, String)>(&mut &bytes[..end]).is_err());
+            assert!(open(&bytes[..end]).is_err());
         }
     }
 
     #[test]
     fn newer_versions_are_refused_by_name() {
-        let mut bytes = Vec::new();
-        Kind { version: 4, ..KIND }.seal(&1u8, &mut bytes).unwrap();
-        let error = KIND.open::<u8>(&mut &bytes[..]).unwrap_err().to_string();
+        let bytes = sealed(&Kind { version: 4, ..KIND }, &[]);
+        let error = open(&bytes).unwrap_err().to_string();
         assert_eq!(error, "test format version 4, but this build reads version 3: update earmark");
     }
 
     proptest! {
         #[test]
+        fn numbers_of_any_count_come_back(n in 0usize..30_000) {
+            let numbers: Vec<u32> = (0..n as u32).map(|x| x.wrapping_mul(0x9e37_79b9)).collect();
+            prop_assert_eq!(open(&sealed(&KIND, &numbers)).unwrap().1, numbers);
+        }
+
+        #[test]
         fn random_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(KIND.open::<Vec<String>>(&mut &bytes[..]).is_err());
+            prop_assert!(open(&bytes).is_err());
             bytes.splice(0..0, b"EARMTEST\x03\0\0\0".iter().copied());
-            prop_assert!(KIND.open::<Vec<String>>(&mut &bytes[..]).is_err());
+            prop_assert!(open(&bytes).is_err());
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::config::StftConfig;
 use crate::error::Result;
 use crate::peaks::greater;
 use ndarray::{Array2, ArrayView1, Axis};
-use rustfft::num_complex::Complex32;
-use rustfft::{Fft, FftPlanner};
+use realfft::num_complex::Complex32;
+use realfft::{RealFftPlanner, RealToComplex};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
@@ -88,13 +88,16 @@ impl Axes {
 pub struct Stft {
     hop: usize,
     first_bin: usize,
-    fft: HalfFft,
+    fft: Arc<dyn RealToComplex<f32>>,
     /// Hann, scaled so that a full-scale sine has power 1.
     window: Vec<f32>,
     /// Samples not yet consumed; its capacity is fixed.
     pending: Vec<f32>,
     /// Samples to drop before the next frame (where the hop exceeds what is pending).
     start: usize,
+    windowed: Vec<f32>,
+    spectrum: Vec<Complex32>,
+    scratch: Vec<Complex32>,
     levels_db: Vec<f32>,
 }
 
@@ -106,6 +109,7 @@ impl Stft {
     pub fn new(config: &StftConfig) -> Result<Self> {
         crate::Config { stft: config.clone(), ..Default::default() }.validate()?;
         let n = config.window_samples;
+        let fft = RealFftPlanner::<f32>::new().plan_fft_forward(n);
         let hann = |i: usize| 0.5 - 0.5 * (TAU * i as f64 / n as f64).cos();
         // The sum of a periodic Hann window is n/2, and a sine of amplitude 1 peaks at half of it.
         let window = (0..n).map(|i| (hann(i) * 4.0 / n as f64) as f32).collect();
@@ -115,8 +119,11 @@ impl Stft {
             window,
             pending: Vec::with_capacity(n + (8 * config.hop_samples).max(1024)),
             start: 0,
+            windowed: fft.make_input_vec(),
+            spectrum: fft.make_output_vec(),
+            scratch: fft.make_scratch_vec(),
             levels_db: vec![0.0; config.bins()],
-            fft: HalfFft::new(n, config.first_bin(), config.bins()),
+            fft,
         })
     }
 
@@ -151,94 +158,25 @@ impl Stft {
     /// Transforms the window at `start` into `levels_db`; returns the band's power in dB.
     fn transform(&mut self) -> f32 {
         let input = &self.pending[self.start..self.start + self.window.len()];
-        let powers = &self.fft.powers(input, &self.window)[self.first_bin..];
-        let powers = &powers[..self.levels_db.len()];
-        for (level, &power) in self.levels_db.iter_mut().zip(powers) {
-            *level = power_to_db(power);
+        for ((out, &x), &w) in self.windowed.iter_mut().zip(input).zip(&self.window) {
+            *out = x * w;
         }
-        power_to_db(sum(powers) / HANN_NOISE_BANDWIDTH_BINS)
+        let done = self.fft.process_with_scratch(
+            &mut self.windowed,
+            &mut self.spectrum,
+            &mut self.scratch,
+        );
+        debug_assert!(done.is_ok(), "the buffers were made by the plan");
+        let band = &self.spectrum[self.first_bin..self.first_bin + self.levels_db.len()];
+        for (power, c) in self.levels_db.iter_mut().zip(band) {
+            *power = c.re * c.re + c.im * c.im;
+        }
+        let power = sum(&self.levels_db) / HANN_NOISE_BANDWIDTH_BINS;
+        for level in &mut self.levels_db {
+            *level = power_to_db(*level);
+        }
+        power_to_db(power)
     }
-}
-
-/// Bins whose powers are computed side by side.
-const BLOCK: usize = 8;
-
-/// Power spectrum of real samples, by a complex transform of half the length: the samples at even
-/// times are its real parts, those at odd times its imaginary ones.
-struct HalfFft {
-    fft: Arc<dyn Fft<f32>>,
-    /// e^(−2πik/n) / 2 for the bins k of the lower half, from `first` on.
-    twiddles: Vec<Complex32>,
-    /// The lowest bin that is computed.
-    first: usize,
-    spectrum: Vec<Complex32>,
-    scratch: Vec<Complex32>,
-    powers: Vec<f32>,
-}
-
-impl HalfFft {
-    /// Plans a transform of `n` samples (an even number) of which only the bins from `first_bin` on,
-    /// `bins` of them, are wanted; neither the first nor the last of all is among these.
-    fn new(n: usize, first_bin: usize, bins: usize) -> Self {
-        let half = n / 2;
-        let fft = FftPlanner::<f32>::new().plan_fft_forward(half);
-        let first = first_bin.min(half + 1 - (first_bin + bins));
-        let twiddle = |k: usize| {
-            let (sin, cos) = (-TAU * k as f64 / n as f64).sin_cos();
-            Complex32::new(cos as f32, sin as f32) * 0.5
-        };
-        Self {
-            twiddles: (first..=half / 2).map(twiddle).collect(),
-            first,
-            spectrum: vec![Complex32::default(); half],
-            scratch: vec![Complex32::default(); fft.get_inplace_scratch_len()],
-            powers: vec![0.0; half],
-            fft,
-        }
-    }
-
-    /// The powers of `input · window`, of all bins from 0 on; those outside the wanted are undefined.
-    fn powers(&mut self, input: &[f32], window: &[f32]) -> &[f32] {
-        let pairs = input.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
-        for (out, (x, w)) in self.spectrum.iter_mut().zip(pairs) {
-            *out = Complex32::new(x[0] * w[0], x[1] * w[1]);
-        }
-        self.fft.process_with_scratch(&mut self.spectrum, &mut self.scratch);
-        let (spectrum, powers) = (&self.spectrum, &mut self.powers);
-        let half = spectrum.len();
-        let (blocks, rest) = self.twiddles.as_chunks::<BLOCK>();
-        let mut k = self.first;
-        for twiddles in blocks {
-            let ahead = spectrum[k..].first_chunk::<BLOCK>();
-            let behind = spectrum[..half - k + 1].last_chunk::<BLOCK>();
-            let (Some(ahead), Some(behind)) = (ahead, behind) else { break };
-            let (mut low, mut high) = ([0.0; BLOCK], [0.0; BLOCK]);
-            for lane in 0..BLOCK {
-                let mirrored = BLOCK - 1 - lane;
-                (low[lane], high[mirrored]) =
-                    two_powers(ahead[lane], behind[mirrored], twiddles[lane]);
-            }
-            powers[k..k + BLOCK].copy_from_slice(&low);
-            powers[half - k + 1 - BLOCK..half - k + 1].copy_from_slice(&high);
-            k += BLOCK;
-        }
-        for (k, &twiddle) in (k..).zip(rest) {
-            (powers[k], powers[half - k]) = two_powers(spectrum[k], spectrum[half - k], twiddle);
-        }
-        powers
-    }
-}
-
-/// The powers of the bins k and n/2 − k, from the same bins of the half transform.
-fn two_powers(low: Complex32, high: Complex32, half_twiddle: Complex32) -> (f32, f32) {
-    // The transforms of the even and of the odd samples are (low + conj high) / 2 and
-    // (low − conj high) / 2i; the twiddle is what the odd ones come later by.
-    let (sum, difference) = (low + high, low - high);
-    let odd_re = sum.im * half_twiddle.re + difference.re * half_twiddle.im;
-    let odd_im = sum.im * half_twiddle.im - difference.re * half_twiddle.re;
-    let (even_re, even_im) = (0.5 * sum.re, 0.5 * difference.im);
-    let power = |re: f32, im: f32| re * re + im * im;
-    (power(even_re + odd_re, even_im + odd_im), power(even_re - odd_re, odd_im - even_im))
 }
 
 /// Sums in eight lanes: vectorises, and the order of additions never depends on the machine.

@@ -3,14 +3,17 @@
 //! Three envelopes (see `sealed`), one after the other: the configuration, the tracks with their
 //! peaks, the postings. Damage to the postings alone loses nothing, for the peaks give them back.
 
-use crate::catalog::{Catalog, Track};
+use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::landmark::LandmarkHash;
-use crate::sealed::Kind;
+use crate::fingerprint::{pack_peaks, unpack_peaks};
+use crate::sealed::{self, Content, Kind, Sealing, Source};
 use crate::segment::Segment;
-use bincode::{Decode, Encode};
-use std::io::Write;
+use crate::tags::Tags;
+use crate::units::{FrameIndex, TrackId};
+use bincode::{BorrowDecode, Encode};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 const VERSION: u32 = 1;
@@ -18,49 +21,23 @@ const CONFIG: Kind = Kind { name: "index", magic: b"EARMARKI", version: VERSION 
 const TRACKS: Kind = Kind { name: "index (tracks)", magic: b"EARMARKT", version: VERSION };
 const POSTINGS: Kind = Kind { name: "index (postings)", magic: b"EARMARKP", version: VERSION };
 
-#[derive(Encode, Decode)]
-struct Postings {
-    hashes: Fixed,
-    lengths: Vec<u32>,
-    postings: Fixed,
+/// What is stored of a track beside its peaks.
+#[derive(Encode, BorrowDecode)]
+struct Head<'a> {
+    id: TrackId,
+    name: &'a str,
+    title: Option<&'a str>,
+    artist: Option<&'a str>,
+    album: Option<&'a str>,
+    duration_s: f64,
+    landmarks: u32,
+    first_frame: FrameIndex,
+    frames: u32,
 }
-
-/// Numbers that are stored as they are, four bytes each, to be read at once.
-struct Fixed(Vec<u32>);
-
-impl Encode for Fixed {
-    fn encode<E: bincode::enc::Encoder>(
-        &self,
-        encoder: &mut E,
-    ) -> Result<(), bincode::error::EncodeError> {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|x| x.to_le_bytes()).collect();
-        bytes.encode(encoder)
-    }
-}
-
-impl<C> Decode<C> for Fixed {
-    fn decode<D: bincode::de::Decoder<Context = C>>(
-        decoder: &mut D,
-    ) -> Result<Self, bincode::error::DecodeError> {
-        let bytes = Vec::<u8>::decode(decoder)?;
-        Ok(Self(bytes.as_chunks().0.iter().map(|&b| u32::from_le_bytes(b)).collect()))
-    }
-}
-
-bincode::impl_borrow_decode!(Fixed);
 
 /// Writes the file beside its place and moves it there once it is complete and on disk, so that a
 /// crash at any time leaves the old file or the new one.
 pub fn save(path: &Path, catalog: &Catalog, segment: &Segment) -> Result<()> {
-    let mut bytes = Vec::new();
-    CONFIG.seal(catalog.config(), &mut bytes)?;
-    TRACKS.seal(&(catalog.next_id(), catalog.tracks()), &mut bytes)?;
-    let postings = Postings {
-        hashes: Fixed(segment.hashes.iter().map(|h| h.0).collect()),
-        lengths: segment.starts.windows(2).map(|w| w[1] - w[0]).collect(),
-        postings: Fixed(segment.postings.clone()),
-    };
-    POSTINGS.seal(&postings, &mut bytes)?;
     let fail = |action| move |source| Error::Io { action, path: path.into(), source };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -69,27 +46,83 @@ pub fn save(path: &Path, catalog: &Catalog, segment: &Segment) -> Result<()> {
     // A temporary file is private by default; an index is as readable as any other new file.
     let mut file = tempfile::Builder::new()
         .prefix(".earmark-")
-        .make_in(folder, |path| std::fs::File::create_new(path))
+        .make_in(folder, |path| File::create_new(path))
         .map_err(fail("write beside"))?;
-    file.write_all(&bytes).map_err(fail("write"))?;
+    write(file.as_file_mut(), catalog, segment).map_err(fail("write"))?;
     file.as_file().sync_all().map_err(fail("write"))?;
     file.persist(path).map_err(|e| fail("replace")(e.error))?;
+    Ok(())
+}
+
+fn write(file: &mut File, catalog: &Catalog, segment: &Segment) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, file);
+    CONFIG.seal(&mut out, |content| content.record(catalog.config()))?;
+    TRACKS.seal(&mut out, |content| write_tracks(content, catalog))?;
+    POSTINGS.seal(&mut out, |content| {
+        content.numbers(&segment.keys)?;
+        content.list(&segment.lengths())?;
+        content.numbers(&segment.postings)
+    })?;
+    out.flush()
+}
+
+fn write_tracks<W: Write>(content: &mut Sealing<W>, catalog: &Catalog) -> io::Result<()> {
+    content.record(&catalog.next_id())?;
+    let mut packed = Vec::new();
+    for track in catalog.tracks() {
+        let Track { id, info, duration_s, landmarks, first_frame, frames, peaks } = track;
+        let TrackInfo { name, tags: Tags { title, artist, album } } = info;
+        content.record(&Head {
+            id: *id,
+            name,
+            title: title.as_deref(),
+            artist: artist.as_deref(),
+            album: album.as_deref(),
+            duration_s: *duration_s,
+            landmarks: *landmarks,
+            first_frame: *first_frame,
+            frames: *frames,
+        })?;
+        packed.clear();
+        pack_peaks(peaks, &mut packed)?;
+        content.list(&packed)?;
+    }
     Ok(())
 }
 
 /// Reads a file. Postings that are damaged come back as `None`.
 pub fn open(path: &Path) -> Result<(Catalog, Option<Segment>)> {
     let fail = |source| Error::Io { action: "read", path: path.into(), source };
-    read(&std::fs::read(path).map_err(fail)?)
+    let mut source = File::open(path).and_then(Source::of_file).map_err(fail)?;
+    let mut bytes = Vec::new();
+    let config: Config = CONFIG.open(&mut source, |content| {
+        content.list(&mut bytes)?;
+        sealed::decode(&bytes)
+    })?;
+    let (next_id, tracks) = TRACKS.open(&mut source, read_tracks)?;
+    let catalog = Catalog::from_tracks(config, tracks, next_id)?;
+    let segment = POSTINGS.open(&mut source, |content| {
+        let keys = content.numbers()?;
+        content.list(&mut bytes)?;
+        let postings = content.numbers()?;
+        Ok(Segment::from_parts(keys, &bytes, postings))
+    });
+    Ok((catalog, segment.ok().flatten()))
 }
 
-fn read(mut bytes: &[u8]) -> Result<(Catalog, Option<Segment>)> {
-    let config: Config = CONFIG.open(&mut bytes)?;
-    let (next_id, tracks): (u32, Vec<Track>) = TRACKS.open(&mut bytes)?;
-    let catalog = Catalog::from_tracks(config, tracks, next_id)?;
-    let segment = POSTINGS.open::<Postings>(&mut bytes).ok().and_then(|p| {
-        let hashes = p.hashes.0.into_iter().map(LandmarkHash).collect();
-        Segment::from_parts(hashes, &p.lengths, p.postings.0)
-    });
-    Ok((catalog, segment))
+fn read_tracks<R: Read>(content: &mut Content<R>) -> io::Result<(u32, Vec<Track>)> {
+    let (mut head, mut packed, mut tracks) = (Vec::new(), Vec::new(), Vec::new());
+    content.list(&mut head)?;
+    let next_id = sealed::decode(&head)?;
+    while !content.is_empty() {
+        content.list(&mut head)?;
+        content.list(&mut packed)?;
+        let Head { id, name, title, artist, album, duration_s, landmarks, first_frame, frames } =
+            sealed::decode(&head)?;
+        let [title, artist, album] = [title, artist, album].map(|tag| tag.map(String::from));
+        let info = TrackInfo { name: name.into(), tags: Tags { title, artist, album } };
+        let peaks = unpack_peaks(&packed)?;
+        tracks.push(Track { id, info, duration_s, landmarks, first_frame, frames, peaks });
+    }
+    Ok((next_id, tracks))
 }

@@ -1,9 +1,7 @@
 //! What an audio file says about itself.
 
-use bincode::{Decode, Encode};
-
 /// Title, artist and album, as far as a file names them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tags {
     /// Title of the track.
     pub title: Option<String>,

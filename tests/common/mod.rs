@@ -3,8 +3,11 @@
 
 use earmark::{Config, Fingerprint, Fingerprinter, HashIndex, Match, Query, SampleRate, TrackInfo};
 
+mod example;
 #[cfg(feature = "decode")]
 mod fixtures;
+#[allow(unused_imports, reason = "each test uses a part")]
+pub use example::*;
 #[cfg(feature = "decode")]
 #[allow(unused_imports, reason = "each test uses a part")]
 pub use fixtures::*;
