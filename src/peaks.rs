@@ -12,9 +12,10 @@
 //! (ISMIR 2003); positions are refined by a parabola through the neighbouring cells.
 
 use crate::config::{PeakConfig, StftConfig};
-use crate::spectrogram::{Axes, Frame};
+use crate::spectrogram::{Axes, Frame, sum};
 use bincode::{Decode, Encode};
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 /// Steps of [`Peak::time`] per frame and of [`Peak::bin`] per bin.
 pub const STEPS: u32 = 16;
@@ -55,14 +56,16 @@ impl Peak {
     }
 }
 
+/// Cells that are tested side by side.
+const BLOCK: usize = 16;
+
 /// A local maximum that waits for its rank.
 #[derive(Clone, Copy)]
 struct Candidate {
     frame: u32,
     time: u32,
     bin: u16,
-    band: u8,
-    rank: u8,
+    rank: u32,
     contrast_db: f32,
 }
 
@@ -88,20 +91,25 @@ pub struct PeakPicker {
     bins: usize,
     /// Band of each bin.
     band_of_bin: Vec<u8>,
-    /// The last 2·radius + 1 frames, a ring of rows.
+    /// The last 2·radius + 1 frames, one row each, filled up to whole blocks with −∞.
     levels_db: Vec<f32>,
-    /// The same rows, each cell the maximum within ± `freq_radius_bins`.
+    /// The same rows, each cell the maximum within ± `freq_radius_bins`, filled up with ∞.
     row_max_db: Vec<f32>,
-    /// The power of each of these frames,
-    power_db: Vec<f32>,
-    /// and its loudest cell.
-    loudest_db: Vec<f32>,
-    /// Column-wise maximum of `row_max_db` over the rows in reach.
-    reach_max_db: Vec<f32>,
+    /// These rows from the oldest frame to the newest.
+    rows: Vec<Row>,
     scratch: Vec<f32>,
     /// Frames pushed so far.
     frames: u32,
-    waiting: VecDeque<Candidate>,
+    /// For each band the candidates that wait for their ranks, in order of frame and bin.
+    waiting: Vec<VecDeque<Candidate>>,
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    /// Where its cells begin.
+    start: usize,
+    power_db: f32,
+    loudest_db: f32,
 }
 
 impl PeakPicker {
@@ -115,35 +123,35 @@ impl PeakPicker {
         let band_of_bin = (0..bins)
             .map(|bin| (octaves(bin) / octaves(bins) * config.bands as f32) as u8)
             .collect();
+        let stride = bins.next_multiple_of(BLOCK);
+        let row = |row| Row { start: row * stride, power_db: 0.0, loudest_db: 0.0 };
         Self {
             bins,
             band_of_bin,
-            levels_db: vec![0.0; bins * rows],
-            row_max_db: vec![0.0; bins * rows],
-            power_db: vec![0.0; rows],
-            loudest_db: vec![0.0; rows],
-            reach_max_db: vec![0.0; bins],
+            levels_db: vec![f32::NEG_INFINITY; stride * rows],
+            row_max_db: vec![f32::INFINITY; stride * rows],
+            rows: (0..rows).map(row).collect(),
             scratch: vec![0.0; bins + 2 * config.freq_radius_bins],
             frames: 0,
-            waiting: VecDeque::with_capacity(256),
+            waiting: vec![VecDeque::with_capacity(64); config.bands],
             config: config.clone(),
         }
     }
 
     /// Takes the next frame; calls `on_peak` for each peak that is settled by it.
     pub fn push(&mut self, frame: Frame<'_>, on_peak: impl FnMut(Peak)) {
-        let row = self.row(self.frames);
+        self.rows.rotate_left(1);
+        let newest = self.rows.len() - 1;
+        let row = self.rows[newest].start..self.rows[newest].start + self.bins;
         self.levels_db[row.clone()].copy_from_slice(frame.levels_db);
-        sliding_max(
-            frame.levels_db,
-            self.config.freq_radius_bins,
-            &mut self.scratch,
-            &mut self.row_max_db[row],
-        );
-        let rows = self.power_db.len();
-        let at = self.frames as usize % rows;
-        self.power_db[at] = frame.power_db;
-        self.loudest_db[at] = frame.levels_db.iter().copied().fold(f32::NEG_INFINITY, greater);
+        let row_max_db = &mut self.row_max_db[row];
+        let radius = self.config.freq_radius_bins;
+        sliding_max(frame.levels_db, radius, &mut self.scratch, row_max_db);
+        // Windows side by side, and one at the end, have every cell in them.
+        let apart = row_max_db.iter().skip(radius).step_by(2 * radius + 1);
+        let loudest_db = apart.chain(row_max_db.last()).copied().fold(f32::NEG_INFINITY, greater);
+        self.rows[newest].power_db = frame.power_db;
+        self.rows[newest].loudest_db = loudest_db;
         self.frames += 1;
         let radius = self.config.time_radius_frames as u32;
         if self.frames > radius {
@@ -158,6 +166,7 @@ impl PeakPicker {
         // The last frame has no successor and holds no peak.
         for centre in self.frames.saturating_sub(radius)..self.frames.saturating_sub(1) {
             self.pick(centre);
+            self.settle(centre + 1, &mut on_peak);
         }
         self.settle(u32::MAX, &mut on_peak);
         self.reset();
@@ -166,114 +175,125 @@ impl PeakPicker {
     /// Forgets everything pushed, for a new signal.
     pub fn reset(&mut self) {
         self.frames = 0;
-        self.waiting.clear();
-    }
-
-    fn row(&self, frame: u32) -> std::ops::Range<usize> {
-        let row = frame as usize % self.power_db.len();
-        row * self.bins..(row + 1) * self.bins
+        self.waiting.iter_mut().for_each(VecDeque::clear);
     }
 
     /// Finds the candidates of frame `centre`, all rows in reach (as far as they exist) being here.
     fn pick(&mut self, centre: u32) {
-        let power_db = self.power_db[centre as usize % self.power_db.len()];
+        let radius = self.config.time_radius_frames;
+        let at = self.rows.len() - (self.frames - centre) as usize;
+        let Row { power_db, loudest_db, .. } = self.rows[at];
         if centre == 0 || power_db < self.config.silence_db {
             return;
         }
-        let radius = self.config.time_radius_frames as u32;
-        let (first, last) = (centre.saturating_sub(radius), (centre + radius).min(self.frames - 1));
-        let mut reach = std::mem::take(&mut self.reach_max_db);
-        reach.copy_from_slice(&self.row_max_db[self.row(first)]);
-        for frame in first + 1..=last {
-            for (max, &x) in reach.iter_mut().zip(&self.row_max_db[self.row(frame)]) {
-                *max = greater(*max, x);
+        let reach = at - radius.min(centre as usize)..=(at + radius).min(self.rows.len() - 1);
+        let least_db = loudest_db - self.config.range_db;
+        // Whole blocks are passed over unless a cell is the highest of its row and not below the
+        // rows at the ends of its reach.
+        for first_bin in (0..self.bins).step_by(BLOCK) {
+            let block = |of: &[f32], row: usize| -> [f32; BLOCK] {
+                of[self.rows[row].start + first_bin..]
+                    .first_chunk()
+                    .copied()
+                    .unwrap_or([0.0; BLOCK])
+            };
+            let (levels, own) = (block(&self.levels_db, at), block(&self.row_max_db, at));
+            let first = block(&self.row_max_db, *reach.start());
+            let last = block(&self.row_max_db, *reach.end());
+            let mut high = [false; BLOCK];
+            for lane in 0..BLOCK {
+                let ends = greater(first[lane], last[lane]);
+                high[lane] = levels[lane] >= greater(greater(own[lane], least_db), ends);
+            }
+            if high == [false; BLOCK] {
+                continue;
+            }
+            for (bin, _) in (first_bin..).zip(high).filter(|(_, high)| *high) {
+                if let Some((candidate, band)) = self.candidate(centre, at, reach.clone(), bin) {
+                    rank(candidate, &mut self.waiting[band]);
+                }
             }
         }
-        let least_db =
-            self.loudest_db[centre as usize % self.loudest_db.len()] - self.config.range_db;
-        let row = self.row(centre);
-        for (bin, &highest) in reach.iter().enumerate().take(self.bins - 1).skip(1) {
-            let level = self.levels_db[row.start + bin];
-            if level >= highest
-                && level >= least_db
-                && let Some(candidate) = self.candidate(centre, first, bin)
-            {
-                self.rank(candidate);
-            }
-        }
-        self.reach_max_db = reach;
     }
 
-    /// Refines and measures the maximum at (`centre`, `bin`), unless it only repeats an earlier one
-    /// or has too little contrast.
-    fn candidate(&self, centre: u32, first: u32, bin: usize) -> Option<Candidate> {
-        let levels = &self.levels_db[self.row(centre)];
+    /// Refines and measures the cell at (`centre`, `bin`), which is row `at`, if it is the first of
+    /// the highest within reach, stands out, and is no steady tone.
+    fn candidate(
+        &self,
+        centre: u32,
+        at: usize,
+        reach: RangeInclusive<usize>,
+        bin: usize,
+    ) -> Option<(Candidate, usize)> {
+        let of_row = |row: usize, cells: &[f32]| cells[self.rows[row].start + bin];
+        let levels = &self.levels_db[self.rows[at].start..][..self.bins];
         let level = levels[bin];
-        let repeats = (first..centre).any(|frame| self.row_max_db[self.row(frame)][bin] >= level)
+        let beaten = bin == 0
+            || bin == self.bins - 1
+            || (*reach.start()..at).any(|row| of_row(row, &self.row_max_db) >= level)
+            || (at + 1..=*reach.end()).any(|row| of_row(row, &self.row_max_db) > level)
             || levels[bin.saturating_sub(self.config.freq_radius_bins)..bin].contains(&level);
-        if repeats {
+        if beaten {
             return None;
         }
         // A steady tone is no event: its maxima in time are rounding errors.
-        let last = (centre + self.config.time_radius_frames as u32).min(self.frames - 1);
-        let lowest = [first, last].map(|frame| self.levels_db[self.row(frame)][bin]);
-        if level - lowest[0].min(lowest[1]) < MIN_RISE_DB {
+        let ends = [*reach.start(), *reach.end()].map(|row| of_row(row, &self.levels_db));
+        if level - ends[0].min(ends[1]) < MIN_RISE_DB {
             return None;
         }
         let radius = self.config.contrast_radius_bins;
         let around = &levels[bin.saturating_sub(radius)..(bin + radius + 1).min(self.bins)];
-        let contrast_db = level - around.iter().sum::<f32>() / around.len() as f32;
+        let contrast_db = level - sum(around) / around.len() as f32;
         if contrast_db < self.config.min_contrast_db {
             return None;
         }
-        let before = self.levels_db[self.row(centre - 1)][bin];
-        let after = self.levels_db[self.row(centre + 1)][bin];
+        let [before, after] = [at - 1, at + 1].map(|row| of_row(row, &self.levels_db));
         let steps = STEPS as f32;
-        let time = (centre as f32, vertex(before, level, after));
+        let time_steps = (vertex(before, level, after) * steps).round() as i32;
         let bin_steps = (bin as f32 + vertex(levels[bin - 1], level, levels[bin + 1])) * steps;
-        Some(Candidate {
+        let candidate = Candidate {
             frame: centre,
-            time: (time.0 as u32 * STEPS).saturating_add_signed((time.1 * steps).round() as i32),
+            time: centre.saturating_mul(STEPS).saturating_add_signed(time_steps),
             bin: bin_steps.round() as u16,
-            band: self.band_of_bin[bin],
             rank: 0,
             contrast_db,
-        })
-    }
-
-    /// Ranks a new candidate and those it meets within the rank radius.
-    fn rank(&mut self, mut new: Candidate) {
-        let radius = self.config.rank_radius_frames as u32;
-        for old in self.waiting.iter_mut().rev() {
-            if old.frame + radius < new.frame {
-                break;
-            }
-            if old.band == new.band {
-                let weaker = if new.contrast_db > old.contrast_db { old } else { &mut new };
-                weaker.rank = weaker.rank.saturating_add(1);
-            }
-        }
-        self.waiting.push_back(new);
+        };
+        Some((candidate, self.band_of_bin[bin].into()))
     }
 
     /// Releases the candidates that no frame from `next` on can outrank.
     fn settle(&mut self, next: u32, mut on_peak: impl FnMut(Peak)) {
         let radius = self.config.rank_radius_frames as u32;
-        while let Some(c) = self.waiting.front() {
-            if c.frame + radius >= next {
-                break;
+        let oldest = |waiting: &[VecDeque<Candidate>]| {
+            waiting.iter().filter_map(|band| Some(band.front()?.frame)).min()
+        };
+        while let Some(frame) = oldest(&self.waiting).filter(|frame| frame + radius < next) {
+            // Bands go up in frequency, so this is the order of bins.
+            for band in &mut self.waiting {
+                while let Some(&c) = band.front().filter(|c| c.frame == frame) {
+                    band.pop_front();
+                    if c.rank < self.config.query_rank.into() {
+                        on_peak(Peak {
+                            time: c.time,
+                            bin: c.bin,
+                            contrast: (c.contrast_db * 4.0).min(255.0) as u8,
+                            rank: c.rank as u8,
+                        });
+                    }
+                }
             }
-            if c.rank < self.config.query_rank {
-                on_peak(Peak {
-                    time: c.time,
-                    bin: c.bin,
-                    contrast: (c.contrast_db * 4.0).min(255.0) as u8,
-                    rank: c.rank,
-                });
-            }
-            self.waiting.pop_front();
         }
     }
+}
+
+/// Ranks a new candidate and those of its band that wait, all of them within the rank radius.
+fn rank(mut new: Candidate, waiting: &mut VecDeque<Candidate>) {
+    for old in waiting.iter_mut() {
+        let outranked = new.contrast_db > old.contrast_db;
+        old.rank += u32::from(outranked);
+        new.rank += u32::from(!outranked);
+    }
+    waiting.push_back(new);
 }
 
 /// Where between −½ and ½ the parabola through three equidistant values has its maximum, the middle
@@ -288,24 +308,41 @@ pub(crate) fn greater(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// `out[i]` = maximum of `row[i − radius ..= i + radius]`, cut at the ends.
+/// `out[i]` = maximum of `row[i − radius ..= i + radius]`, cut at the ends. `scratch` is longer than
+/// the row by twice the radius.
 ///
 /// Doubling: maxima over 1, 2, 4, … cells by shifted whole rows, then two overlapping ones cover
 /// the window. No branch in the loops, so they vectorise.
 pub(crate) fn sliding_max(row: &[f32], radius: usize, scratch: &mut [f32], out: &mut [f32]) {
     let window = 2 * radius + 1;
-    scratch.fill(f32::NEG_INFINITY);
+    scratch[..radius].fill(f32::NEG_INFINITY);
     scratch[radius..radius + row.len()].copy_from_slice(row);
+    scratch[radius + row.len()..].fill(f32::NEG_INFINITY);
     let mut width = 1;
     while 2 * width <= window {
-        for i in 0..scratch.len() - width {
-            scratch[i] = greater(scratch[i], scratch[i + width]);
-        }
+        shifted_max(scratch, width);
         width *= 2;
     }
     let second = &scratch[window - width..];
     for ((out, &a), &b) in out.iter_mut().zip(scratch.iter()).zip(second) {
         *out = greater(a, b);
+    }
+}
+
+/// Replaces each cell by the greater of itself and that `width` further on, if there is one.
+fn shifted_max(cells: &mut [f32], width: usize) {
+    let mut at = 0;
+    // What is ahead is read before anything is written, so that the blocks vectorise in place.
+    while let Some(&ahead) = cells[at + width..].first_chunk::<BLOCK>() {
+        if let Some(block) = cells[at..].first_chunk_mut::<BLOCK>() {
+            for (cell, ahead) in block.iter_mut().zip(ahead) {
+                *cell = greater(*cell, ahead);
+            }
+        }
+        at += BLOCK;
+    }
+    for at in at..cells.len() - width {
+        cells[at] = greater(cells[at], cells[at + width]);
     }
 }
 

@@ -8,9 +8,11 @@
 
 use crate::config::StftConfig;
 use crate::error::Result;
+use crate::peaks::greater;
 use ndarray::{Array2, ArrayView1, Axis};
 use realfft::num_complex::Complex32;
 use realfft::{RealFftPlanner, RealToComplex};
+use std::f64::consts::TAU;
 use std::sync::Arc;
 
 /// The lowest level a frame can show, in dB: far below what 24-bit audio holds.
@@ -108,7 +110,7 @@ impl Stft {
         crate::Config { stft: config.clone(), ..Default::default() }.validate()?;
         let n = config.window_samples;
         let fft = RealFftPlanner::<f32>::new().plan_fft_forward(n);
-        let hann = |i: usize| 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n as f64).cos();
+        let hann = |i: usize| 0.5 - 0.5 * (TAU * i as f64 / n as f64).cos();
         // The sum of a periodic Hann window is n/2, and a sine of amplitude 1 peaks at half of it.
         let window = (0..n).map(|i| (hann(i) * 4.0 / n as f64) as f32).collect();
         Ok(Self {
@@ -178,7 +180,7 @@ impl Stft {
 }
 
 /// Sums in eight lanes: vectorises, and the order of additions never depends on the machine.
-fn sum(values: &[f32]) -> f32 {
+pub(crate) fn sum(values: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 8];
     let chunks = values.chunks_exact(8);
     let rest: f32 = chunks.remainder().iter().sum();
@@ -195,7 +197,7 @@ fn sum(values: &[f32]) -> f32 {
 /// The mantissa's logarithm is a series in s = (m − 1)/(m + 1), |s| ≤ 0.172 (the area hyperbolic
 /// tangent), so that a row of levels vectorises and no platform's `log` decides a bit.
 fn power_to_db(power: f32) -> f32 {
-    let power = power.max(1e-20);
+    let power = greater(power, 1e-20);
     // Centre the mantissa on 1: in √½ … √2.
     let shifted = power.to_bits().wrapping_sub(0x3f35_04f3);
     let exponent = (shifted as i32) >> 23;

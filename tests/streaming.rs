@@ -112,6 +112,63 @@ fn every_rate_hears_the_same_music() {
     }
 }
 
+/// One and the same sound, sampled at any rate: notes with harmonics up to 19 kHz over a bed of soft
+/// tones, each a formula of time.
+fn recording_at(rate_hz: usize, seconds: f64) -> Vec<f32> {
+    let mut random = rng(11);
+    let mut random = move || f64::from(random());
+    let mut out = vec![0.0_f64; (seconds * rate_hz as f64) as usize];
+    let mut add = |from_s: f64, to_s: f64, hz: f64, amplitude: f64, decay: f64| {
+        let (first, last) = (from_s * rate_hz as f64, to_s * rate_hz as f64);
+        let step = std::f64::consts::TAU * hz / rate_hz as f64;
+        for (n, x) in out.iter_mut().enumerate().take(last as usize).skip(first.ceil() as usize) {
+            let since = n as f64 - first;
+            let t = since / rate_hz as f64;
+            // Smooth at both ends, or there would be clicks that no rate holds in full.
+            let rise = (t / 0.02).min(1.0) * ((to_s - from_s - t) / 0.02).clamp(0.0, 1.0);
+            let smooth = rise * rise * (3.0 - 2.0 * rise);
+            *x += amplitude * smooth * (-decay * t).exp() * (step * since).sin();
+        }
+    };
+    for _ in 0..(seconds * 8.0) as usize {
+        let (from_s, length_s) = (random() * seconds, 0.15 + 0.5 * random());
+        let f0 = 110.0 * (random() * 3.0).exp2();
+        for harmonic in [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 14.0, 22.0] {
+            let amplitude = 0.1 * (0.3 + random()) / harmonic;
+            if f0 * harmonic < 19_000.0 {
+                add(from_s, (from_s + length_s).min(seconds), f0 * harmonic, amplitude, 3.0);
+            }
+        }
+    }
+    for _ in 0..(seconds * 15.0) as usize {
+        let from_s = random() * seconds;
+        let hz = 150.0 * (random() * 6.0).exp2();
+        add(from_s, (from_s + 1.0).min(seconds), hz, 0.001, 1.0);
+    }
+    out.iter().map(|&x| x as f32).collect()
+}
+
+#[test]
+fn a_recording_has_the_same_landmarks_at_every_rate() {
+    let seconds = 6.0;
+    let config = Config::default().landmarks;
+    let found = [44_100, 48_000, 96_000, 192_000].map(|rate_hz| {
+        let samples = recording_at(rate_hz, seconds);
+        fingerprinter().fingerprint(&samples, rate(rate_hz)).unwrap()
+    });
+    for (one, other) in found.iter().flat_map(|one| found.iter().map(move |other| (one, other))) {
+        let same = |a: &&Landmark| {
+            let twin =
+                |b: &Landmark| a.time.abs_diff(b.time) <= 2 && a.hash(&config) == b.hash(&config);
+            other.landmarks().iter().any(twin)
+        };
+        let (shared, all) = (one.landmarks().iter().filter(same).count(), one.landmarks().len());
+        println!("{shared} of {all}");
+        assert!(all > 300, "only {all} landmarks");
+        assert!(shared * 100 >= all * 95, "{shared} of {all}");
+    }
+}
+
 #[test]
 fn threads_agree() {
     let (samples, whole) = example(1);

@@ -1,4 +1,5 @@
 //! What all benchmarks share: a signal, a short way to measure, and the unit of throughput.
+#![allow(dead_code, reason = "each benchmark uses a part")]
 
 use criterion::{Criterion, Throughput};
 use std::time::Duration;

@@ -5,6 +5,7 @@ use crate::ordered::in_order;
 use crate::progress::Progress;
 use crate::text::reason;
 use earmark::{AudioReader, DecodeReport, Fingerprint, Fingerprinter, HashIndex, Tags, TrackInfo};
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,9 @@ struct Taken {
     report: DecodeReport,
 }
 
-/// Fingerprints files and adds them to the index in their order; those whose names it holds are
-/// replaced. Says on standard error which files failed, wholly or in part, and why.
+/// Fingerprints files and adds them to the index, the largest first, so that no thread is left alone
+/// with a long one at the end; those whose names it holds are replaced. Says on standard error which
+/// files failed, wholly or in part, and why.
 ///
 /// # Errors
 /// Those of `after_each`, which is called with the index after each track.
@@ -39,7 +41,8 @@ pub fn ingest(
 ) -> Result<Tally, String> {
     let config = index.catalog().config().clone();
     let mut seen = HashSet::new();
-    let files: Vec<&PathBuf> = files.iter().filter(|f| seen.insert(track_name(f))).collect();
+    let mut files: Vec<&PathBuf> = files.iter().filter(|f| seen.insert(track_name(f))).collect();
+    files.sort_by_cached_key(|f| Reverse(f.metadata().map_or(0, |metadata| metadata.len())));
     let mut tally = Tally::default();
     let mut progress = Progress::new(files.len());
     let start = || Fingerprinter::new(config.clone()).expect("the index has checked it");

@@ -1,12 +1,13 @@
-//! Work on many threads, results in order, and never many of them waiting.
+//! Work on many threads, results in order, and a limited number of them waiting.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
-/// So many items per thread may be under way or waiting for an earlier one.
-const WINDOW_PER_JOB: usize = 4;
+/// So many items per thread may be under way or waiting for an earlier one: enough that all threads
+/// are busy while one of them is at an item that takes hundreds of times longer than most.
+const WINDOW_PER_JOB: usize = 256;
 
 /// The number of threads asked for, or else one per core.
 pub fn jobs_or_all_cores(jobs: Option<NonZeroUsize>) -> usize {

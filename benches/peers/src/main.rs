@@ -14,7 +14,7 @@ mod contenders;
 mod heap;
 
 use audio::Audio;
-use contenders::{CONTENDERS, Contender, EARMARK};
+use contenders::{CONTENDERS, Contender, RATIOS};
 use heap::Use;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -50,14 +50,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("\nTimes real time:\n{:24} {:>8}{}", "", "seconds", header());
     let mut totals = [Duration::ZERO; CONTENDERS.len()];
     let mut seconds = 0.0;
+    let mut rows = Vec::new();
     for audio in &audio {
         let medians = race(audio)?;
         print_speeds(&audio.name, audio.seconds(), &medians);
         seconds += audio.seconds();
         totals.iter_mut().zip(medians).for_each(|(total, median)| *total += median);
+        rows.push((audio.name.as_str(), medians));
     }
     print_speeds("all", seconds, &totals);
-    print_ratios(&totals);
+    rows.push(("all", totals));
+    print_ratios(&rows);
 
     if let Some((longest, path)) =
         audio.iter().zip(&files).max_by(|a, b| a.0.seconds().total_cmp(&b.0.seconds()))
@@ -111,13 +114,23 @@ fn print_speeds(name: &str, seconds: f64, times: &[Duration]) {
     println!("{name:24} {seconds:>8.1}{speeds}");
 }
 
-fn print_ratios(totals: &[Duration; CONTENDERS.len()]) {
-    println!("\nTime, all files:\n{:33}{}", "", header());
-    for (label, unit) in [("of decoding", totals[0]), ("of earmark", totals[EARMARK])] {
-        let ratio = |time: &Duration| time.as_secs_f64() / unit.as_secs_f64();
-        let ratios: String = totals.iter().map(|t| format!(" {:>12.2}", ratio(t))).collect();
-        println!("{label:33}{ratios}");
+/// One line for each file: what counts, as ratios of times that were taken in turns.
+fn print_ratios(rows: &[(&str, [Duration; CONTENDERS.len()])]) {
+    let titles: String = RATIOS
+        .map(|(over, under)| format!(" {:>26}", format!("{} / {}", name(over), name(under))))
+        .concat();
+    println!("\nTimes, divided:\n{:24}{titles}", "");
+    for (file, times) in rows {
+        let ratio =
+            |over: usize, under: usize| times[over].as_secs_f64() / times[under].as_secs_f64();
+        let ratios: String =
+            RATIOS.map(|(over, under)| format!(" {:>26.2}", ratio(over, under))).concat();
+        println!("{file:24}{ratios}");
     }
+}
+
+fn name(contender: usize) -> &'static str {
+    CONTENDERS[contender].name
 }
 
 fn print_memory(audio: &Audio, path: &Path) -> Result<(), Box<dyn Error>> {
