@@ -58,8 +58,8 @@
 //!
 //! A clip that is played faster or slower, or higher or lower, than the track is found if
 //! [`MatchConfig::speed`] allows for it. [`Match::speed`] and [`Match::pitch`] say how it is played.
-//! Clips that are found at the track's own speed take little longer than without; clips that are in
-//! no track several times as long.
+//! Clips that are found at the track's own speed take up to twice as long as without; clips that are
+//! in no track several times as long.
 //!
 //! # Choosing an index
 //!
