@@ -146,7 +146,6 @@ pub fn search(
         let peaks = speed::on_clip(&alignment, &frames, first_bin);
         let evidence = query.levels().weigh(&peaks, speed::LEAD, frames);
         let v = judge(query, alignment, &peaks, speed::LEAD, &evidence);
-        let choices = choices + overlap_choices(query, &v.alignment);
         Verified { significance: v.significance - choices, ..v }
     }));
     sort(&mut verified);
@@ -172,7 +171,7 @@ const REFINEMENTS: i64 = 4;
 const SHORTEST_FRAMES: usize = 32;
 /// What a stretch must have beyond the whole clip, besides the choice among stretches: the beats and
 /// notes that it was chosen by come in groups.
-const STRETCH_HANDICAP: f64 = 2.0;
+const STRETCH_HANDICAP: f64 = 3.0;
 /// Share of the strongest rival's significance that is taken off. What else the index holds tells
 /// how far chance goes for this clip: to the beat and in the same key, it goes far.
 const RIVAL_SHARE: f64 = 0.3;
@@ -224,11 +223,12 @@ fn judge<'a>(
         let part = levels.weigh(peaks, begin_steps, frames.clone()).significance();
         significance = significance.max(part - choices - STRETCH_HANDICAP);
     }
+    significance -= overlap_choices(query, &alignment);
     Verified { alignment, frames, significance }
 }
 
 /// What the evidence must have beyond that of a clip that lies on the track as a whole: the less of it
-/// does, the more speeds fit what is left.
+/// does, the more easily chance fits what is left.
 fn overlap_choices(query: &Query, alignment: &Alignment<'_>) -> f64 {
     let frames = query.levels().frames() as f64;
     let frame = |time: i64| {
