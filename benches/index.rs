@@ -11,6 +11,7 @@ use common::{audio, music, quick};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use earmark::{
     Config, Fingerprinter, HashIndex, KdIndex, MatchConfig, Query, SampleRate, SpeedRange,
+    TrackInfo,
 };
 use library::Library;
 
@@ -35,6 +36,31 @@ fn build(c: &mut Criterion) {
     group.bench_function("kd", |b| {
         b.iter_batched(|| catalog.clone(), KdIndex::new, BatchSize::LargeInput);
     });
+}
+
+/// The tree against the number of its points.
+fn points(c: &mut Criterion) {
+    let library = Library::new();
+    let config = MatchConfig::default();
+    let mut group = c.benchmark_group("kd by points");
+    for share in [8, 4, 2, 1] {
+        let mut index = HashIndex::new(Config::default()).unwrap();
+        let tracks = library.fingerprints.len() / share;
+        for (i, fingerprint) in library.fingerprints[..tracks].iter().enumerate() {
+            index.add(TrackInfo::named(i.to_string()), fingerprint).unwrap();
+        }
+        let catalog = index.into_catalog();
+        let tree = KdIndex::new(catalog.clone());
+        assert_eq!(tree.catalog().tracks().len(), tracks);
+        group.throughput(Throughput::Elements(tree.len() as u64));
+        group.bench_function(format!("build, {} points", tree.len()), |b| {
+            b.iter_batched(|| catalog.clone(), KdIndex::new, BatchSize::LargeInput);
+        });
+        group.throughput(audio(library.clips_s()));
+        group.bench_function(format!("search, {} points", tree.len()), |b| {
+            b.iter(|| library.search(|query| tree.search(query, &config).unwrap()));
+        });
+    }
 }
 
 fn search(c: &mut Criterion) {
@@ -100,6 +126,6 @@ fn store(c: &mut Criterion) {
 criterion_group! {
     name = indexes;
     config = quick();
-    targets = build, search, speed, store
+    targets = build, points, search, speed, store
 }
 criterion_main!(indexes);
