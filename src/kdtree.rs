@@ -4,8 +4,7 @@
 //! within a distance, so no quantisation edge loses one.
 //!
 //! It lives in memory and has no file of its own: it is built from the peaks that the file of a hash
-//! index holds, three million landmarks a second on each core, which is about as fast as a stored
-//! tree would be read.
+//! index holds, three million landmarks a second on each core.
 
 use crate::alignment::{Hits, LandmarkIndex};
 use crate::catalog::Catalog;
