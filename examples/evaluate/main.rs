@@ -80,8 +80,9 @@ Examples:
 The same seed and files give the same figures, whatever the number of threads.
 Files that are equal byte for byte count once. But a held-out track of which the
 index has another encoding, a remix or an edit is rightly found, and counted as a
-false alarm: the report names the tracks that are taken for others most often. Clips come from the first half hour of a track. Where the library
-says of several tracks that they are the same, the right one among them is a hit.
+false alarm: the report names the tracks that are taken for others most often.
+Clips come from the first half hour of a track. Where the library says of several
+tracks that they are the same, the right one among them is a hit.
 
 Exit status: 0, 2 if nothing could be measured.";
 

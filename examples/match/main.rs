@@ -55,7 +55,6 @@ The columns of --format tsv, after a header, one line per match, best first:
   query_start_s      the part of the clip that was recognised: from here
   query_end_s        to here
   speed              tempo of the clip as a multiple of the track's
-  pitch              frequencies of the clip as multiples of the track's
   votes              landmarks of the clip that agree
   score              -log10 of the matches as good that chance is expected to give
 

@@ -6,7 +6,7 @@ use earmark::Catalog;
 use std::io::{Result, Write};
 
 const HEADER: &str =
-    "query\trank\ttrack\treference_start_s\tquery_start_s\tquery_end_s\tspeed\tpitch\tvotes\tscore";
+    "query\trank\ttrack\treference_start_s\tquery_start_s\tquery_end_s\tspeed\tvotes\tscore";
 
 pub struct Tsv;
 
@@ -19,13 +19,13 @@ impl Printer for Tsv {
         let clip = field(&answer.clip.to_string_lossy());
         let matches = answer.found.as_deref().unwrap_or_default();
         if matches.is_empty() {
-            writeln!(out, "{clip}\t0\t\t\t\t\t\t\t\t")?;
+            writeln!(out, "{clip}\t0\t\t\t\t\t\t\t")?;
         }
         for (m, rank) in matches.iter().zip(1..) {
             let (track, start_s, part) = (field(&m.name), m.offset_s, m.query);
             write!(out, "{clip}\t{rank}\t{track}\t{start_s:.3}")?;
             write!(out, "\t{:.3}\t{:.3}", part.start_s, part.end_s)?;
-            writeln!(out, "\t{:.4}\t{:.4}\t{}\t{:.2}", m.speed, m.pitch, m.votes, m.score())?;
+            writeln!(out, "\t{:.4}\t{}\t{:.2}", m.speed, m.votes, m.score())?;
         }
         Ok(())
     }
