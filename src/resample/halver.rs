@@ -8,7 +8,7 @@ use super::{PIECE_SAMPLES, kaiser, sane};
 
 /// What Kaiser's estimates are given. The filters of the first stages are too short for them, and
 /// what those of several stages let through adds up: to −60 dB at most.
-const ATTENUATION_DB: f64 = 72.0;
+const ATTENUATION_DB: f64 = 74.0;
 /// Outputs are computed so many at a time; fewer wait for more input.
 const BLOCK: usize = 32;
 

@@ -72,10 +72,10 @@ type Signal<'a> = Box<dyn Fn(i64) -> f64 + 'a>;
 
 /// Half the rate, by the whole filter, zeros included.
 fn halve(signal: Signal<'_>, rate_hz: f64, passband_hz: f64) -> Signal<'_> {
-    let length = (72.0 - 7.95) / (2.285 * PI * (1.0 - 4.0 * passband_hz / rate_hz));
+    let length = (74.0 - 7.95) / (2.285 * PI * (1.0 - 4.0 * passband_hz / rate_hz));
     let half = 2.0 * (length / 4.0).ceil();
     let reach = half as i64 - 1;
-    let weight = |k: i64| prototype(k as f64, 0.5, half, 72.0);
+    let weight = |k: i64| prototype(k as f64, 0.5, half, 74.0);
     // All odd weights together are as much as the one in the middle.
     let odd: f64 = (-reach..=reach).step_by(2).map(weight).sum();
     let weights: Vec<f64> = (-reach..=reach)
@@ -121,9 +121,8 @@ fn tones_of_the_passband_come_through_in_place() {
     for from_hz in RATES_HZ {
         for tone_hz in [100.0, 1_000.0, 2_345.6, 3_300.0, 3_600.0] {
             let out = resample(from_hz, 8_000, &sine(from_hz, tone_hz, from_hz as usize / 2));
-            // Above all the ripple of up to five filters: 0.01 dB.
             let error = error_db(&out, &sine(8_000, tone_hz, out.len()));
-            assert!(error < -58.0, "{tone_hz} Hz at {from_hz} Hz: {error:.1} dB");
+            assert!(error < -60.0, "{tone_hz} Hz at {from_hz} Hz: {error:.1} dB");
         }
     }
 }
