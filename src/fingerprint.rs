@@ -13,7 +13,7 @@ use crate::units::{ConfigId, SampleRate};
 use crate::verification::LevelMap;
 use std::io::{self, Cursor};
 
-const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 1 };
+const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 2 };
 
 /// What the index keeps of a recording: its peaks, the landmarks made from them, and by which
 /// configuration.
@@ -96,25 +96,23 @@ impl Fingerprint {
 
 /// Peaks are in the order of frames; refined times may be out of order by a frame each.
 const BACKWARDS: i64 = 2 * STEPS as i64;
-const SKIP: u16 = u16::MAX;
-const LONGEST: i64 = 60_000;
-const PACKED_BYTES: usize = 6;
+const SKIP: u8 = u8::MAX;
+const PACKED_BYTES: usize = 5;
 
-/// Appends peaks as they are stored, six bytes each: the step in time from the peak before, plus
-/// [`BACKWARDS`]; the frequency; contrast; rank. [`SKIP`] in place of the step is no peak but
-/// [`LONGEST`] steps of time without one.
+/// Appends peaks as they are stored, five bytes each: the step in time from the peak before, plus
+/// [`BACKWARDS`]; the frequency; contrast; rank. [`SKIP`] in place of the step is no peak but a
+/// stretch of time without one, the steps of which follow.
 pub(crate) fn pack_peaks(peaks: &[Peak], bytes: &mut Vec<u8>) -> io::Result<()> {
     bytes.reserve(PACKED_BYTES * peaks.len());
     let mut before = 0;
     for p in peaks {
-        while i64::from(p.time) - before > LONGEST {
-            bytes.extend_from_slice(&SKIP.to_le_bytes());
-            bytes.extend_from_slice(&[0; 4]);
-            before += LONGEST;
+        let mut step = i64::from(p.time) - before + BACKWARDS;
+        if step >= i64::from(SKIP) {
+            bytes.push(SKIP);
+            bytes.extend_from_slice(&(step as u32 - BACKWARDS as u32).to_le_bytes());
+            step = BACKWARDS;
         }
-        let step = u16::try_from(i64::from(p.time) - before + BACKWARDS)
-            .map_err(|_| sealed::invalid("the peaks are out of order"))?;
-        bytes.extend_from_slice(&step.to_le_bytes());
+        bytes.push(u8::try_from(step).map_err(|_| sealed::invalid("the peaks are out of order"))?);
         bytes.extend_from_slice(&p.bin.to_le_bytes());
         bytes.extend_from_slice(&[p.contrast, p.rank]);
         before = i64::from(p.time);
@@ -130,15 +128,14 @@ pub(crate) fn unpack_peaks(bytes: &[u8]) -> io::Result<Vec<Peak>> {
     }
     let mut peaks = Vec::with_capacity(records.len());
     let mut time = 0i64;
-    for &[s0, s1, b0, b1, contrast, rank] in records {
-        let step = u16::from_le_bytes([s0, s1]);
+    for &[step, a, b, c, d] in records {
         if step == SKIP {
-            time += LONGEST;
+            time += i64::from(u32::from_le_bytes([a, b, c, d]));
             continue;
         }
         time += i64::from(step) - BACKWARDS;
         let refined = u32::try_from(time).map_err(|_| sealed::invalid("a peak's time"))?;
-        peaks.push(Peak { time: refined, bin: u16::from_le_bytes([b0, b1]), contrast, rank });
+        peaks.push(Peak { time: refined, bin: u16::from_le_bytes([a, b]), contrast: c, rank: d });
     }
     Ok(peaks)
 }

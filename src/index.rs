@@ -11,9 +11,10 @@ use crate::error::Result;
 use crate::fingerprint::{Fingerprint, Query};
 use crate::landmark::Landmark;
 use crate::matching::{Match, MatchConfig};
-use crate::segment::{Entry, Segment};
+use crate::segment::{Entry, Postings, Segment};
 use crate::storage;
 use crate::units::TrackId;
+use std::ops::Range;
 use std::path::Path;
 
 /// Tracks by the hashes of their landmarks.
@@ -81,10 +82,10 @@ impl HashIndex {
         let catalog = &self.catalog;
         let present = |frame| catalog.locate(frame).is_some();
         let segments = self.segments.drain(..).rev();
-        let whole = segments.reduce(|new, old| Segment::merge(&old, &new, |_| true));
+        let whole = segments.reduce(|new, old| Segment::merge(&old, &new));
         let mut whole = whole.unwrap_or_default();
         if std::mem::take(&mut self.stale) {
-            whole = Segment::merge(&whole, &Segment::default(), present);
+            whole.retain(present);
         }
         let saved = storage::save(path.as_ref(), catalog, &whole);
         self.segments.push(whole);
@@ -116,10 +117,8 @@ impl HashIndex {
         let entry = |l: &Landmark| Entry::new(l.hash(&config), track.posting(l));
         let mut newest = Segment::new(landmarks.map(entry).collect());
         let id = track.id;
-        while let Some(older) =
-            self.segments.pop_if(|s| s.postings.len() <= 2 * newest.postings.len())
-        {
-            newest = Segment::merge(&older, &newest, |_| true);
+        while let Some(older) = self.segments.pop_if(|s| s.len() <= 2 * newest.len()) {
+            newest = Segment::merge(&older, &newest);
         }
         self.segments.push(newest);
         // Copied only now, so that a long track's peaks are not in memory beside the sorting.
@@ -167,18 +166,51 @@ impl LandmarkIndex for HashIndex {
 
     fn find(&self, landmarks: &[Landmark], config: &MatchConfig, hits: &mut Hits) {
         let pairing = &self.catalog.config().landmarks;
+        let (mut lists, mut found) = (Vec::new(), Vec::new());
         for (i, landmark) in landmarks.iter().enumerate() {
             landmark.probe(pairing, config.probe_steps, |hash| {
-                let length: usize = self.segments.iter().map(|s| s.find(hash).len()).sum();
-                if length > 0 {
-                    hits.begin(i, length);
-                    for segment in &self.segments {
-                        hits.extend(segment.find(hash).iter().copied());
-                    }
+                let first = lists.len();
+                let of_hash = self.segments.iter().map(|segment| segment.find(hash));
+                lists.extend(of_hash.filter(|postings| postings.len() > 0));
+                let postings = lists[first..].iter().map(Postings::len).sum();
+                if postings > 0 {
+                    found.push(Found { landmark: i, postings, lists: first..lists.len() });
                 }
             });
         }
+        let longest = longest(&found);
+        for Found { landmark, postings, lists: of_hash } in found {
+            if postings <= longest {
+                hits.begin(landmark, postings);
+                lists[of_hash].iter().for_each(|postings| hits.extend(postings.clone()));
+            }
+        }
     }
+}
+
+/// What a hash of a query's landmark is found at.
+struct Found {
+    landmark: usize,
+    postings: usize,
+    /// One for each segment that has any.
+    lists: Range<usize>,
+}
+
+/// Fewer hits than this are all taken.
+const FEW_HITS: usize = 10_000;
+
+/// The commonest hashes, which hold half of all hits, say least and cost most: lists longer than
+/// this are left out. No clip was lost by it in experiments, and some at three quarters.
+fn longest(found: &[Found]) -> usize {
+    let mut lengths: Vec<usize> = found.iter().map(|found| found.postings).collect();
+    lengths.sort_unstable();
+    let enough = (lengths.iter().sum::<usize>() / 2).max(FEW_HITS);
+    let mut hits = 0;
+    let last = lengths.into_iter().find(|length| {
+        hits += length;
+        hits >= enough
+    });
+    last.unwrap_or(usize::MAX)
 }
 
 fn entries(track: &Track, config: &Config) -> Vec<Entry> {

@@ -2,13 +2,13 @@
 //!
 //! A [`Landmark`] keeps its continuous coordinates (in sixteenths of the grid), so that a query can
 //! tell which of them lie near a quantisation edge and a tree can search them without one. Its
-//! [`Landmark::hash`] packs the rounded coordinates into 32 bits, losslessly:
+//! [`Landmark::hash`] packs the rounded coordinates into 25 bits, losslessly:
 //!
 //! | bits | holds | step |
 //! |---|---|---|
 //! | 0–4 | time from anchor to target, less the least | one frame |
 //! | 5–12 | frequency from anchor to target, plus 128 | one bin |
-//! | 13–31 | frequency of the anchor | one bin |
+//! | 13–24 | frequency of the anchor | one bin |
 //!
 //! The pairing is that of A. Wang, "An industrial-strength audio search algorithm" (ISMIR 2003),
 //! with the strongest targets of the zone taken first, so that a dense query's landmarks contain
@@ -31,6 +31,9 @@ pub struct Landmark {
     /// Time of the target less that of the anchor.
     pub delta_time: u16,
 }
+
+/// Number of bits of a [`LandmarkHash`].
+pub(crate) const HASH_BITS: u32 = 25;
 
 /// The hash of a landmark; see the [module](self) for its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -87,7 +90,7 @@ impl Landmark {
         // only what its own cell already holds.
         let delta_time = (delta_time - config.min_dt_frames as i32).clamp(0, 31) as u32;
         let delta_bin = (delta_bin + 128).clamp(0, 255) as u32;
-        let bin = bin.clamp(0, (1 << 19) - 1) as u32;
+        let bin = bin.clamp(0, (1 << (HASH_BITS - 13)) - 1) as u32;
         LandmarkHash(bin << 13 | delta_bin << 5 | delta_time)
     }
 }

@@ -10,8 +10,8 @@ use xxhash_rust::xxh3::Xxh3;
 /// No string or structure of a content is longer.
 const MAX_RECORD_BYTES: usize = 1 << 30;
 const HEADER_BYTES: usize = 8 + 4 + 8;
-/// Numbers pass through a buffer of this size.
-const BUFFER_BYTES: usize = 1 << 15;
+/// What is passed over goes through a buffer of this size.
+const BUFFER_BYTES: usize = 1 << 13;
 
 /// What kind of thing an envelope holds.
 pub struct Kind {
@@ -45,7 +45,6 @@ pub struct Sealing<'a, W> {
     out: &'a mut W,
     checksum: Xxh3,
     length: u64,
-    buffer: Vec<u8>,
 }
 
 impl<W: Write> Sealing<'_, W> {
@@ -66,19 +65,6 @@ impl<W: Write> Sealing<'_, W> {
     pub fn list(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.bytes(&(bytes.len() as u64).to_le_bytes())?;
         self.bytes(bytes)
-    }
-
-    /// Writes numbers after their number.
-    pub fn numbers(&mut self, numbers: &[u32]) -> io::Result<()> {
-        self.bytes(&(numbers.len() as u64).to_le_bytes())?;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        for piece in numbers.chunks(BUFFER_BYTES / 4) {
-            buffer.clear();
-            buffer.extend(piece.iter().flat_map(|x| x.to_le_bytes()));
-            self.bytes(&buffer)?;
-        }
-        self.buffer = buffer;
-        Ok(())
     }
 }
 
@@ -115,7 +101,6 @@ pub struct Content<'a, R> {
     reader: &'a mut R,
     left: u64,
     checksum: Xxh3,
-    buffer: Vec<u8>,
 }
 
 impl<R: Read> Content<'_, R> {
@@ -130,41 +115,20 @@ impl<R: Read> Content<'_, R> {
         Ok(())
     }
 
-    /// The length of a list of items of so many bytes.
-    fn length(&mut self, item_bytes: u64) -> io::Result<usize> {
+    /// Reads what [`Sealing::list`] or [`Sealing::record`] wrote into `bytes`.
+    pub fn list(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut length = [0; 8];
         self.bytes(&mut length)?;
         let length = u64::from_le_bytes(length);
-        let fits = length <= self.left / item_bytes;
-        Ok(usize::try_from(length).ok().filter(|_| fits).ok_or(ErrorKind::UnexpectedEof)?)
-    }
-
-    /// Reads what [`Sealing::list`] or [`Sealing::record`] wrote into `bytes`.
-    pub fn list(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        let length = self.length(1)?;
-        bytes.resize(length, 0);
+        let fits = length <= self.left;
+        let length = usize::try_from(length).ok().filter(|_| fits);
+        bytes.resize(length.ok_or(ErrorKind::UnexpectedEof)?, 0);
         self.bytes(bytes)
-    }
-
-    /// Reads what [`Sealing::numbers`] wrote.
-    pub fn numbers(&mut self) -> io::Result<Vec<u32>> {
-        let length = self.length(4)?;
-        let mut numbers = Vec::with_capacity(length);
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(BUFFER_BYTES, 0);
-        while numbers.len() < length {
-            let piece = &mut buffer[..BUFFER_BYTES.min(4 * (length - numbers.len()))];
-            self.bytes(piece)?;
-            numbers.extend(piece.as_chunks().0.iter().map(|&b| u32::from_le_bytes(b)));
-        }
-        self.buffer = buffer;
-        Ok(numbers)
     }
 
     /// Reads on to the end.
     fn finish(&mut self) -> io::Result<()> {
-        self.buffer.resize(BUFFER_BYTES, 0);
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = [0; BUFFER_BYTES];
         while self.left > 0 {
             let piece = self.left.min(BUFFER_BYTES as u64) as usize;
             self.bytes(&mut buffer[..piece])?;
@@ -182,7 +146,7 @@ impl Kind {
     ) -> io::Result<()> {
         let begin = out.stream_position()?;
         out.write_all(&self.header(0))?;
-        let mut content = Sealing { out, checksum: Xxh3::new(), length: 0, buffer: Vec::new() };
+        let mut content = Sealing { out, checksum: Xxh3::new(), length: 0 };
         fill(&mut content)?;
         let Sealing { mut checksum, length, .. } = content;
         let header = self.header(length);
@@ -220,12 +184,8 @@ impl Kind {
         let length = u64::from_le_bytes(source.take().map_err(damaged)?);
         let left = source.left.checked_sub(8).and_then(|left| left.checked_sub(length));
         source.left = left.ok_or_else(|| damaged(ErrorKind::UnexpectedEof.into()))? + 8;
-        let mut content = Content {
-            reader: &mut source.reader,
-            left: length,
-            checksum: Xxh3::new(),
-            buffer: Vec::new(),
-        };
+        let mut content =
+            Content { reader: &mut source.reader, left: length, checksum: Xxh3::new() };
         let taken = take(&mut content).and_then(|taken| match content.is_empty() {
             true => Ok(taken),
             false => Err(invalid("there is more in it than there should be")),
@@ -257,34 +217,34 @@ mod tests {
     const KIND: Kind = Kind { name: "test", magic: b"EARMTEST", version: 3 };
 
     /// A content with one of everything.
-    fn sealed(kind: &Kind, numbers: &[u32]) -> Vec<u8> {
+    fn sealed(kind: &Kind, list: &[u8]) -> Vec<u8> {
         let mut out = Cursor::new(b"before".to_vec());
         out.seek(SeekFrom::End(0)).unwrap();
         kind.seal(&mut out, |content| {
             content.record(&(7u32, "seven"))?;
-            content.numbers(numbers)?;
-            content.list(b"bytes")
+            content.list(list)?;
+            content.list(b"end")
         })
         .unwrap();
         out.into_inner().split_off(6)
     }
 
-    fn open(bytes: &[u8]) -> Result<(String, Vec<u32>, Vec<u8>)> {
+    fn open(bytes: &[u8]) -> Result<(String, Vec<u8>, Vec<u8>)> {
         KIND.open(&mut Source::of_bytes(bytes), |content| {
             let mut bytes = Vec::new();
             content.list(&mut bytes)?;
             let (_, name): (u32, String) = decode(&bytes)?;
-            let numbers = content.numbers()?;
-            content.list(&mut bytes)?;
-            Ok((name, numbers, bytes))
+            let (mut list, mut end) = (Vec::new(), Vec::new());
+            content.list(&mut list)?;
+            content.list(&mut end)?;
+            Ok((name, list, end))
         })
     }
 
     #[test]
     fn any_flipped_bit_and_any_cut_is_noticed() {
-        let numbers = [1, 2, u32::MAX];
-        let bytes = sealed(&KIND, &numbers);
-        assert_eq!(open(&bytes).unwrap(), ("seven".into(), numbers.to_vec(), b"bytes".to_vec()));
+        let bytes = sealed(&KIND, b"list");
+        assert_eq!(open(&bytes).unwrap(), ("seven".into(), b"list".to_vec(), b"end".to_vec()));
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -304,9 +264,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_of_any_count_come_back(n in 0usize..30_000) {
-            let numbers: Vec<u32> = (0..n as u32).map(|x| x.wrapping_mul(0x9e37_79b9)).collect();
-            prop_assert_eq!(open(&sealed(&KIND, &numbers)).unwrap().1, numbers);
+        fn lists_of_any_length_come_back(n in 0usize..100_000) {
+            let list: Vec<u8> = (0..n as u32).map(|x| x.wrapping_mul(0x9e37_79b9) as u8).collect();
+            prop_assert_eq!(open(&sealed(&KIND, &list)).unwrap().1, list);
         }
 
         #[test]

@@ -1,34 +1,46 @@
 //! Sorted postings: the immutable piece that a hash index is made of.
+//!
+//! A segment is in memory as it is in its file, in about four bytes a posting. Hashes stand in it as
+//! keys, which are as many but spread evenly, so that equal slots of their range are about equally
+//! long and a lookup reads one of them. Within a slot follow the lists of its keys, in ascending
+//! order; all numbers are varints, seven bits a byte, the lowest first:
+//!
+//! | number | what it is |
+//! |---|---|
+//! | 2 · gap + many | the key, less the one before it and 1 (the first: less the slot's first key), and whether it has more than one posting |
+//! | length | if it has: of what follows, in bytes |
+//! | frames | of the global line, each less the one before |
 
-use crate::landmark::LandmarkHash;
-use xxhash_rust::xxh32::xxh32;
+use crate::landmark::{HASH_BITS, LandmarkHash};
 
-/// Postings by hash, and a directory to find a hash by.
-///
-/// A hash stands here as its key. Keys are uniform, so that a directory of equal slots over their
-/// upper bits has about [`SLOT_KEYS`] of them in each.
-#[derive(Clone, Debug, Default)]
-pub struct Segment {
-    /// Ascending.
-    pub keys: Vec<u32>,
-    /// Where each key's postings begin; one more at the end.
-    starts: Vec<u32>,
-    /// Frames of the global line, ascending within each key.
-    pub postings: Vec<u32>,
-    /// Where each slot's keys begin; one more at the end.
-    directory: Vec<u32>,
-    directory_bits: u32,
-}
-
-const SLOT_KEYS: usize = 4;
-
+/// Keys that differ in so many of the lowest bits alone stay together: they belong to hashes of
+/// neighbouring times from anchor to target, of which a query looks up several.
+const TOGETHER_BITS: u32 = 2;
+/// A slot has this many postings or, in order that the slots are a power of two, up to twice as many.
+const SLOT_POSTINGS: usize = 6;
 /// In a stored length, this byte counts for itself and goes on with the next.
 const GOES_ON: u8 = u8::MAX;
 
-/// Spreads hashes, which crowd together as music does, evenly over 32 bits. XXH32 of four bytes takes
-/// no two of them to the same number: all its steps can be undone.
+/// Postings by hash.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// Number of postings.
+    len: usize,
+    bytes: Vec<u8>,
+    /// Where each slot begins in `bytes`; one more at the end.
+    slots: Vec<u64>,
+}
+
+/// Spreads hashes, which crowd together as music does, evenly over as many keys. Every step can be
+/// undone, so no two get the same.
 fn key(hash: LandmarkHash) -> u32 {
-    xxh32(&hash.0.to_le_bytes(), 0)
+    const BITS: u32 = HASH_BITS - TOGETHER_BITS;
+    const MASK: u32 = (1 << BITS) - 1;
+    let together = hash.0 & ((1 << TOGETHER_BITS) - 1);
+    let mut group = (hash.0 >> TOGETHER_BITS).wrapping_mul(0x9e37_79b1) & MASK;
+    group ^= group >> (BITS / 2);
+    group = group.wrapping_mul(0x85eb_ca77) & MASK;
+    group << TOGETHER_BITS | together
 }
 
 /// A landmark to be posted: its key in the upper half, its frame in the lower.
@@ -45,137 +57,267 @@ impl Entry {
     }
 }
 
+impl Default for Segment {
+    fn default() -> Self {
+        Builder::new(0).complete()
+    }
+}
+
 impl Segment {
     /// Sorts entries into a segment.
     pub fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_unstable();
-        let keys = entries.chunk_by(|a, b| a.key() == b.key()).count();
-        let mut segment = Self::with_capacity(keys, entries.len());
-        for entry in entries {
-            segment.append(entry.key(), &[entry.0 as u32]);
+        let mut builder = Builder::new(entries.len());
+        for list in entries.chunk_by(|a, b| a.key() == b.key()) {
+            builder.append(list[0].key(), list.iter().map(|entry| entry.0 as u32));
         }
-        segment.complete();
-        segment
+        builder.complete()
     }
 
-    fn with_capacity(keys: usize, postings: usize) -> Self {
-        Self {
-            keys: Vec::with_capacity(keys),
-            starts: Vec::with_capacity(keys + 1),
-            postings: Vec::with_capacity(postings),
-            ..Self::default()
+    /// Number of postings.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Merges two segments, of which the second holds the later frames.
+    pub fn merge(a: &Self, b: &Self) -> Self {
+        let mut builder = Builder::new(a.len + b.len);
+        let (mut lists_a, mut lists_b) = (a.lists().peekable(), b.lists().peekable());
+        loop {
+            let key = match (lists_a.peek(), lists_b.peek()) {
+                (Some(a), Some(b)) => a.0.min(b.0),
+                (Some(list), None) | (None, Some(list)) => list.0,
+                (None, None) => return builder.complete(),
+            };
+            let of_key = |list: &(u32, Postings<'_>)| list.0 == key;
+            let both = [lists_a.next_if(of_key), lists_b.next_if(of_key)];
+            builder.append(key, both.into_iter().flatten().flat_map(|(_, postings)| postings));
         }
     }
 
-    /// Merges two segments, of which the second holds the later frames, keeping the postings for
-    /// which `keep` holds.
-    pub fn merge(a: &Self, b: &Self, keep: impl Fn(u32) -> bool) -> Self {
-        let mut merged = Self::default();
-        merged.postings.reserve_exact(a.postings.len() + b.postings.len());
-        let (mut i, mut j) = (0, 0);
-        let mut kept = Vec::new();
-        while let Some(&key) = [a.keys.get(i), b.keys.get(j)].into_iter().flatten().min() {
-            kept.clear();
-            for (segment, at) in [(a, &mut i), (b, &mut j)] {
-                if segment.keys.get(*at) == Some(&key) {
-                    kept.extend(segment.list(*at).iter().copied().filter(|&frame| keep(frame)));
-                    *at += 1;
-                }
-            }
-            merged.append(key, &kept);
+    /// Leaves only the postings for which `keep` holds.
+    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        let kept = |postings: Postings<'_>| postings.filter(|&frame| keep(frame)).count();
+        let mut builder = Builder::new(self.lists().map(|(_, postings)| kept(postings)).sum());
+        for (key, postings) in self.lists() {
+            builder.append(key, postings.filter(|&frame| keep(frame)));
         }
-        merged.complete();
-        merged
+        *self = builder.complete();
     }
 
     /// Takes stored parts, of which the second comes from [`lengths`](Self::lengths), if they fit
     /// together.
-    pub fn from_parts(keys: Vec<u32>, lengths: &[u8], postings: Vec<u32>) -> Option<Self> {
-        let total: u64 = lengths.iter().map(|&byte| u64::from(byte)).sum();
-        if total != postings.len() as u64 || total > u64::from(u32::MAX) {
+    pub fn from_parts(len: u64, lengths: &[u8], bytes: Vec<u8>) -> Option<Self> {
+        let len = usize::try_from(len).ok()?;
+        let count = lengths.iter().filter(|&&byte| byte != GOES_ON).count();
+        let whole = lengths.last().is_some_and(|&byte| byte != GOES_ON);
+        if count != 1 << slot_bits(len) || !whole {
             return None;
         }
-        let mut starts = Vec::with_capacity(keys.len() + 1);
+        let mut slots = Vec::with_capacity(count + 1);
         let mut start = 0;
-        starts.push(0);
+        slots.push(0);
         for &byte in lengths {
-            start += u32::from(byte);
+            start += u64::from(byte);
             if byte != GOES_ON {
-                starts.push(start);
+                slots.push(start);
             }
         }
-        let fits = starts.len() == keys.len() + 1 && starts.last() == Some(&start);
-        if !fits || !keys.is_sorted_by(|a, b| a < b) {
-            return None;
-        }
-        let mut segment = Self { keys, starts, postings, ..Self::default() };
-        segment.complete();
-        Some(segment)
+        (start == bytes.len() as u64).then_some(Self { len, bytes, slots })
     }
 
-    /// The number of postings of each key, as it is stored.
+    /// The lengths of the slots, as they are stored.
     pub fn lengths(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.keys.len());
-        for bounds in self.starts.windows(2) {
-            let mut length = bounds[1] - bounds[0];
-            while length >= u32::from(GOES_ON) {
-                bytes.push(GOES_ON);
-                length -= u32::from(GOES_ON);
-            }
-            bytes.push(length as u8);
+        let mut lengths = Vec::with_capacity(self.slots.len());
+        for bounds in self.slots.windows(2) {
+            let length = bounds[1] - bounds[0];
+            let full = length / u64::from(GOES_ON);
+            lengths.extend(std::iter::repeat_n(GOES_ON, full as usize));
+            lengths.push((length % u64::from(GOES_ON)) as u8);
         }
-        bytes
+        lengths
     }
 
-    /// The postings of a hash.
-    pub fn find(&self, hash: LandmarkHash) -> &[u32] {
-        if self.keys.is_empty() {
-            return &[];
-        }
+    /// The lists of all slots, as they are stored.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The postings of a hash: frames of the global line, in ascending order.
+    pub fn find(&self, hash: LandmarkHash) -> Postings<'_> {
         let key = key(hash);
-        let slot = slot(key, self.directory_bits);
-        let (begin, end) = (self.directory[slot] as usize, self.directory[slot + 1] as usize);
-        match self.keys[begin..end].iter().position(|&k| k == key) {
-            Some(i) => self.list(begin + i),
-            None => &[],
+        let mut lists = self.slot((key >> self.shift()) as usize);
+        // Nearly always a key is the first that is not below the one sought, or there is none.
+        match lists.find(|list| list.0 >= key) {
+            Some((found, postings)) if found == key => postings,
+            _ => Postings::default(),
         }
     }
 
-    fn list(&self, i: usize) -> &[u32] {
-        &self.postings[self.starts[i] as usize..self.starts[i + 1] as usize]
+    /// Bits of a key below those that number its slot.
+    fn shift(&self) -> u32 {
+        HASH_BITS - slot_bits(self.len)
     }
 
-    fn append(&mut self, key: u32, frames: &[u32]) {
-        if frames.is_empty() {
-            return;
-        }
-        if self.keys.last() != Some(&key) {
-            self.keys.push(key);
-            self.starts.push(self.postings.len() as u32);
-        }
-        self.postings.extend_from_slice(frames);
+    fn slot(&self, slot: usize) -> Lists<'_> {
+        let (begin, end) = (self.slots[slot] as usize, self.slots[slot + 1] as usize);
+        let next_key = (slot as u32) << self.shift();
+        Lists { bytes: &self.bytes[begin..], left: end - begin, next_key }
     }
 
-    /// Ends `starts` and makes the directory.
-    fn complete(&mut self) {
-        if self.starts.len() == self.keys.len() {
-            self.starts.push(self.postings.len() as u32);
-        }
-        self.directory_bits = (self.keys.len() / SLOT_KEYS).max(1).ilog2();
-        let slots = 1 << self.directory_bits;
-        self.directory.reserve_exact(slots + 1);
-        for (i, &key) in self.keys.iter().enumerate() {
-            let slot = slot(key, self.directory_bits);
-            if self.directory.len() <= slot {
-                self.directory.resize(slot + 1, i as u32);
-            }
-        }
-        self.directory.resize(slots + 1, self.keys.len() as u32);
+    fn lists(&self) -> impl Iterator<Item = (u32, Postings<'_>)> {
+        (0..self.slots.len() - 1).flat_map(|slot| self.slot(slot))
     }
 }
 
-fn slot(key: u32, bits: u32) -> usize {
-    (u64::from(key) >> (32 - bits)) as usize
+fn slot_bits(postings: usize) -> u32 {
+    (postings / SLOT_POSTINGS).max(1).ilog2().min(HASH_BITS)
+}
+
+/// Takes the lists of ascending keys.
+struct Builder {
+    segment: Segment,
+    /// The least key that may follow.
+    next_key: u32,
+    frames: Vec<u8>,
+}
+
+impl Builder {
+    /// For so many postings.
+    fn new(len: usize) -> Self {
+        let slots = Vec::with_capacity((1 << slot_bits(len)) + 1);
+        let segment = Segment { len, bytes: Vec::with_capacity(4 * len), slots };
+        Self { segment, next_key: 0, frames: Vec::new() }
+    }
+
+    fn append(&mut self, key: u32, frames: impl Iterator<Item = u32>) {
+        self.frames.clear();
+        let (mut count, mut before) = (0, 0);
+        for frame in frames {
+            put(&mut self.frames, frame - before);
+            before = frame;
+            count += 1;
+        }
+        if count == 0 {
+            return;
+        }
+        let shift = self.segment.shift();
+        let slot = key >> shift;
+        if slot >= self.segment.slots.len() as u32 {
+            self.begin_slots(slot as usize + 1);
+            self.next_key = slot << shift;
+        }
+        let bytes = &mut self.segment.bytes;
+        put(bytes, (key - self.next_key) << 1 | u32::from(count > 1));
+        if count > 1 {
+            put(bytes, self.frames.len() as u32);
+        }
+        bytes.extend_from_slice(&self.frames);
+        self.next_key = key + 1;
+    }
+
+    fn begin_slots(&mut self, slots: usize) {
+        self.segment.slots.resize(slots, self.segment.bytes.len() as u64);
+    }
+
+    fn complete(mut self) -> Segment {
+        self.begin_slots((1 << slot_bits(self.segment.len)) + 1);
+        self.segment.bytes.shrink_to_fit();
+        self.segment
+    }
+}
+
+/// The lists of a slot, each with its key. Damaged bytes give other lists, or end them.
+struct Lists<'a> {
+    /// From the next list on, and beyond the last.
+    bytes: &'a [u8],
+    /// So many of them belong to the slot.
+    left: usize,
+    next_key: u32,
+}
+
+impl<'a> Iterator for Lists<'a> {
+    type Item = (u32, Postings<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return None;
+        }
+        let (head, mut used) = varint(self.bytes)?;
+        let key = self.next_key.wrapping_add(head >> 1);
+        self.next_key = key.wrapping_add(1);
+        let length = if head & 1 == 0 {
+            varint(self.bytes.get(used..)?)?.1
+        } else {
+            let (length, more) = varint(self.bytes.get(used..)?)?;
+            used += more;
+            length as usize
+        };
+        let bytes = self.bytes.get(used..)?;
+        self.bytes = bytes.get(length..)?;
+        self.left = self.left.checked_sub(used + length)?;
+        Some((key, Postings { bytes, left: length, frame: 0 }))
+    }
+}
+
+/// The postings of one hash.
+#[derive(Clone, Debug, Default)]
+pub struct Postings<'a> {
+    /// From the next posting on, and beyond the last: a few bytes are read faster than one by one.
+    bytes: &'a [u8],
+    /// So many of them belong to the list.
+    left: usize,
+    frame: u32,
+}
+
+impl Postings<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.bytes[..self.left].iter().map(|&byte| usize::from(byte < 0x80)).sum()
+    }
+}
+
+impl Iterator for Postings<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        if self.left == 0 {
+            return None;
+        }
+        let (step, used) = varint(self.bytes)?;
+        self.left = self.left.checked_sub(used)?;
+        self.bytes = &self.bytes[used..];
+        self.frame = self.frame.wrapping_add(step);
+        Some(self.frame)
+    }
+}
+
+/// Appends a varint.
+fn put(bytes: &mut Vec<u8>, mut number: u32) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// The varint that bytes begin with, and how many of them it takes. Without a branch on that, which no
+/// processor foresees; bits beyond 32 are lost.
+#[inline]
+fn varint(bytes: &[u8]) -> Option<(u32, usize)> {
+    let word = u64::from_le_bytes(bytes.first_chunk().copied().unwrap_or_else(|| {
+        let mut word = [u8::MAX; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        word
+    }));
+    let last = !word & 0x80_8080_8080;
+    if last == 0 {
+        return None;
+    }
+    let bits = last.trailing_zeros() + 1;
+    let word = word & (u64::MAX >> (64 - bits));
+    let septet = |i: u32| ((word >> i) & (0x7f << (7 * i))) as u32;
+    Some((septet(0) | septet(1) | septet(2) | septet(3) | septet(4), bits as usize / 8))
 }
 
 #[cfg(test)]
@@ -184,74 +326,101 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn keys_can_be_undone() {
-        // The steps of XXH32 on four bytes, backwards: products with the inverses of its primes.
-        let inverse = |prime: u32| {
-            (0..5).fold(prime, |x, _| x.wrapping_mul(2u32.wrapping_sub(prime.wrapping_mul(x))))
-        };
-        let [p2, p3, p4] = [0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f].map(inverse);
-        let p3_first = 0xc2b2_ae3du32;
-        assert_eq!(p3.wrapping_mul(p3_first), 1);
-        let undo = |mut key: u32| {
-            key ^= key >> 16;
-            key = key.wrapping_mul(p3);
-            key ^= key >> 13 ^ key >> 26;
-            key = key.wrapping_mul(p2);
-            key ^= key >> 15 ^ key >> 30;
-            key = key.wrapping_mul(p4).rotate_right(17);
-            LandmarkHash(key.wrapping_sub(0x1656_67b1 + 4).wrapping_mul(p3))
-        };
-        for i in 0..100_000u32 {
-            for hash in [i, i.wrapping_mul(0x9e37_79b9), u32::MAX - i].map(LandmarkHash) {
-                assert_eq!(undo(key(hash)), hash);
-            }
+    fn no_two_hashes_have_the_same_key() {
+        let mut seen = vec![0u64; 1 << (HASH_BITS - 6)];
+        for hash in 0..1 << HASH_BITS {
+            let key = key(LandmarkHash(hash)) as usize;
+            let (word, bit) = (&mut seen[key / 64], 1 << (key % 64));
+            assert_eq!(*word & bit, 0, "hash {hash}");
+            *word |= bit;
         }
+    }
+
+    #[test]
+    fn slots_of_crowded_hashes_are_about_equally_long() {
+        // As of music: few frequencies, and few differences between them.
+        let hash = |i: u32| ((i / 1240 * 7) << 13) | ((i / 31 % 40) << 5) | (i % 31);
+        let entries = (0..40 * 1240).map(|i| Entry::new(LandmarkHash(hash(i)), 1)).collect();
+        let lengths = Segment::new(entries).lengths();
+        let longest = lengths.iter().copied().max().unwrap();
+        assert!(longest < 250, "{longest}");
     }
 
     proptest! {
         #[test]
+        fn varints_come_back(numbers in prop::collection::vec(0u32..=u32::MAX, 0..20), bits in 0u32..32) {
+            let numbers: Vec<u32> = numbers.iter().map(|n| n >> bits).collect();
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|&n| put(&mut bytes, n));
+            let mut at = 0;
+            for &number in &numbers {
+                let (read, used) = varint(&bytes[at..]).unwrap();
+                prop_assert_eq!(read, number);
+                at += used;
+            }
+            prop_assert_eq!(varint(&bytes[at..]), None);
+        }
+
+        #[test]
         fn finds_what_a_linear_scan_finds(
             hashes in prop::collection::vec(0u32..300, 1..2000), common in 0usize..1000,
-            cut in 0usize..2000, gone in 0u32..2000,
+            spread in 0u32..16, cut in 0usize..2000, gone in 0u32..2000, late in 0u32..1 << 31,
         ) {
-            let hashes = hashes.iter().copied().chain(std::iter::repeat_n(7, common));
-            let posted: Vec<_> =
-                hashes.enumerate().map(|(i, h)| (LandmarkHash(h), i as u32)).collect();
+            let hashes = hashes.iter().map(|h| h << spread).chain(std::iter::repeat_n(7, common));
+            let posted: Vec<_> = (hashes.enumerate())
+                .map(|(i, h)| (LandmarkHash(h), i as u32 + late * u32::from(i > 900)))
+                .collect();
             let new = |posted: &[(LandmarkHash, u32)]| {
                 Segment::new(posted.iter().map(|&(hash, frame)| Entry::new(hash, frame)).collect())
             };
             let (a, b) = posted.split_at(cut.min(posted.len()));
-            let merged = Segment::merge(&new(a), &new(b), |frame| frame != gone);
-            let (keys, postings) = (merged.keys.clone(), merged.postings.clone());
-            let stored = Segment::from_parts(keys, &merged.lengths(), postings).unwrap();
-            for hash in (0..310).map(LandmarkHash) {
-                let scan = posted.iter().filter(|p| p.0 == hash && p.1 != gone);
-                let want: Vec<u32> = scan.map(|p| p.1).collect();
-                prop_assert_eq!(merged.find(hash), &want[..]);
-                prop_assert_eq!(stored.find(hash), &want[..]);
+            let merged = Segment::merge(&new(a), &new(b));
+            let whole = new(&posted);
+            prop_assert_eq!(merged.bytes(), whole.bytes());
+            prop_assert_eq!(merged.lengths(), whole.lengths());
+            let mut kept = merged.clone();
+            kept.retain(|frame| frame != gone);
+            let bytes = kept.bytes().to_vec();
+            let stored = Segment::from_parts(kept.len() as u64, &kept.lengths(), bytes).unwrap();
+            let ends = [0, (1 << HASH_BITS) - 1];
+            for hash in (0..310).map(|h| h << spread).chain(ends).map(LandmarkHash) {
+                let scan = |gone: Option<u32>| -> Vec<u32> {
+                    let scan = posted.iter().filter(|p| p.0 == hash && Some(p.1) != gone);
+                    scan.map(|p| p.1).collect()
+                };
+                let found = merged.find(hash);
+                prop_assert_eq!(found.len(), found.clone().collect::<Vec<_>>().len());
+                prop_assert_eq!(found.collect::<Vec<_>>(), scan(None));
+                prop_assert_eq!(kept.find(hash).collect::<Vec<_>>(), scan(Some(gone)));
+                prop_assert_eq!(stored.find(hash).collect::<Vec<_>>(), scan(Some(gone)));
             }
         }
 
         #[test]
-        fn parts_that_do_not_fit_are_refused(
-            mut keys in prop::collection::btree_set(any::<u32>(), 2..40), at in 0usize..39,
+        fn damaged_bytes_are_refused_or_read_without_a_panic(
+            hashes in prop::collection::vec(0u32..1 << HASH_BITS, 1..300), at in any::<usize>(),
+            byte in any::<u8>(), cut in 1usize..20,
         ) {
-            let keys: Vec<u32> = std::mem::take(&mut keys).into_iter().collect();
-            let (n, at) = (keys.len(), at % (keys.len() - 1));
-            let fits = |keys: &[u32], lengths: &[u8], postings: usize| {
-                Segment::from_parts(keys.to_vec(), lengths, vec![0; postings]).is_some()
+            let posted = hashes.iter().enumerate();
+            let entries = posted.map(|(i, &h)| Entry::new(LandmarkHash(h), i as u32)).collect();
+            let segment = Segment::new(entries);
+            let (len, lengths) = (segment.len() as u64, segment.lengths());
+            let fits = |len: u64, lengths: &[u8], bytes: &[u8]| {
+                Segment::from_parts(len, lengths, bytes.to_vec()).is_some()
             };
-            let lengths = vec![1; n];
-            prop_assert!(fits(&keys, &lengths, n));
-            let mut swapped = keys.clone();
-            swapped.swap(at, at + 1);
-            prop_assert!(!fits(&swapped, &lengths, n));
-            swapped[at] = swapped[at + 1];
-            prop_assert!(!fits(&swapped, &lengths, n));
-            prop_assert!(!fits(&keys[1..], &lengths, n));
-            prop_assert!(!fits(&keys, &lengths[1..], n));
-            prop_assert!(!fits(&keys, &lengths, n + 1));
-            prop_assert!(!fits(&keys, &[&lengths[..], &[GOES_ON]].concat(), n + 255));
+            let bytes = segment.bytes();
+            prop_assert!(fits(len, &lengths, bytes));
+            prop_assert!(!fits(4 * len + 48, &lengths, bytes));
+            prop_assert!(!fits(len, &lengths[1..], bytes));
+            prop_assert!(!fits(len, &[&lengths[..], &[GOES_ON]].concat(), bytes));
+            prop_assert!(!fits(len, &lengths, &bytes[cut.min(bytes.len())..]));
+            let mut bytes = bytes.to_vec();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let damaged = Segment::from_parts(len, &lengths, bytes).unwrap();
+            let found: usize = hashes.iter().map(|&h| damaged.find(LandmarkHash(h)).fold(0, |n, _| n + 1)).sum();
+            prop_assert!(found < 1_000_000);
+            prop_assert!(damaged.lists().count() <= damaged.bytes().len());
         }
     }
 }

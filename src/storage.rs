@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CONFIG: Kind = Kind { name: "index", magic: b"EARMARKI", version: VERSION };
 const TRACKS: Kind = Kind { name: "index (tracks)", magic: b"EARMARKT", version: VERSION };
 const POSTINGS: Kind = Kind { name: "index (postings)", magic: b"EARMARKP", version: VERSION };
@@ -59,9 +59,9 @@ fn write(file: &mut File, catalog: &Catalog, segment: &Segment) -> io::Result<()
     CONFIG.seal(&mut out, |content| content.record(catalog.config()))?;
     TRACKS.seal(&mut out, |content| write_tracks(content, catalog))?;
     POSTINGS.seal(&mut out, |content| {
-        content.numbers(&segment.keys)?;
+        content.record(&(segment.len() as u64))?;
         content.list(&segment.lengths())?;
-        content.numbers(&segment.postings)
+        content.list(segment.bytes())
     })?;
     out.flush()
 }
@@ -102,10 +102,11 @@ pub fn open(path: &Path) -> Result<(Catalog, Option<Segment>)> {
     let (next_id, tracks) = TRACKS.open(&mut source, read_tracks)?;
     let catalog = Catalog::from_tracks(config, tracks, next_id)?;
     let segment = POSTINGS.open(&mut source, |content| {
-        let keys = content.numbers()?;
+        let (mut lengths, mut lists) = (Vec::new(), Vec::new());
         content.list(&mut bytes)?;
-        let postings = content.numbers()?;
-        Ok(Segment::from_parts(keys, &bytes, postings))
+        content.list(&mut lengths)?;
+        content.list(&mut lists)?;
+        Ok(Segment::from_parts(sealed::decode(&bytes)?, &lengths, lists))
     });
     Ok((catalog, segment.ok().flatten()))
 }
