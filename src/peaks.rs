@@ -304,6 +304,7 @@ pub(crate) fn vertex(left: f32, middle: f32, right: f32) -> f32 {
 }
 
 /// The greater of two numbers, neither of which is NaN: one instruction, unlike `f32::max`.
+#[inline(always)]
 pub(crate) fn greater(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
