@@ -73,6 +73,7 @@
 //! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
 //! | `parallel` | yes | all cores for building a [`KdIndex`] |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
+// But for one call in `wide`.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
