@@ -73,7 +73,8 @@
 //! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
 //! | `parallel` | yes | all cores for building a [`KdIndex`] |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
-#![forbid(unsafe_code)]
+// But for one call in `wide`.
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod alignment;
@@ -98,6 +99,7 @@ pub mod verification;
 mod sealed;
 mod segment;
 mod storage;
+mod wide;
 
 #[cfg(test)]
 mod testing;

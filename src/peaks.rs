@@ -13,6 +13,7 @@
 
 use crate::config::{PeakConfig, StftConfig};
 use crate::spectrogram::{Axes, Frame, sum};
+use crate::wide;
 use bincode::{Decode, Encode};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -58,6 +59,8 @@ impl Peak {
 
 /// Cells that are tested side by side.
 const BLOCK: usize = 16;
+/// Cells of which the maxima are taken side by side.
+const SHIFTED: usize = 32;
 
 /// A local maximum that waits for its rank.
 #[derive(Clone, Copy)]
@@ -131,7 +134,7 @@ impl PeakPicker {
             levels_db: vec![f32::NEG_INFINITY; stride * rows],
             row_max_db: vec![f32::INFINITY; stride * rows],
             rows: (0..rows).map(row).collect(),
-            scratch: vec![0.0; bins + 2 * config.freq_radius_bins],
+            scratch: Vec::new(),
             frames: 0,
             waiting: vec![VecDeque::with_capacity(64); config.bands],
             config: config.clone(),
@@ -188,27 +191,36 @@ impl PeakPicker {
         }
         let reach = at - radius.min(centre as usize)..=(at + radius).min(self.rows.len() - 1);
         let least_db = loudest_db - self.config.range_db;
-        // Whole blocks are passed over unless a cell is the highest of its row and not below the
-        // rows at the ends of its reach.
-        for first_bin in (0..self.bins).step_by(BLOCK) {
-            let block = |of: &[f32], row: usize| -> [f32; BLOCK] {
-                of[self.rows[row].start + first_bin..]
-                    .first_chunk()
-                    .copied()
-                    .unwrap_or([0.0; BLOCK])
-            };
-            let (levels, own) = (block(&self.levels_db, at), block(&self.row_max_db, at));
-            let first = block(&self.row_max_db, *reach.start());
-            let last = block(&self.row_max_db, *reach.end());
-            let mut high = [false; BLOCK];
+        wide::run(
+            #[inline(always)]
+            || self.test_blocks(centre, at, reach, least_db),
+        );
+    }
+
+    /// Finds the candidates of frame `centre`, which is row `at`, of `least_db` and more. Whole blocks
+    /// are passed over unless a cell is the highest of its row and not below the rows at the ends of
+    /// its reach.
+    #[inline(always)]
+    fn test_blocks(&mut self, centre: u32, at: usize, reach: RangeInclusive<usize>, least_db: f32) {
+        let of = |row: usize| self.rows[row].start / BLOCK..;
+        let levels = &self.levels_db.as_chunks::<BLOCK>().0[of(at)];
+        let row_max_db = self.row_max_db.as_chunks::<BLOCK>().0;
+        let (own, first) = (&row_max_db[of(at)], &row_max_db[of(*reach.start())]);
+        let last = &row_max_db[of(*reach.end())];
+        for block in 0..self.bins.div_ceil(BLOCK) {
+            let (levels, own) = (levels[block], own[block]);
+            let (first, last) = (first[block], last[block]);
+            // As wide as the levels, for the lanes to stay in place.
+            let mut high = [0_u32; BLOCK];
             for lane in 0..BLOCK {
                 let ends = greater(first[lane], last[lane]);
-                high[lane] = levels[lane] >= greater(greater(own[lane], least_db), ends);
+                high[lane] = (levels[lane] >= greater(greater(own[lane], least_db), ends)).into();
             }
-            if high == [false; BLOCK] {
+            if high == [0; BLOCK] {
                 continue;
             }
-            for (bin, _) in (first_bin..).zip(high).filter(|(_, high)| *high) {
+            let first_bin = block * BLOCK;
+            for (bin, _) in (first_bin..).zip(high).filter(|(_, high)| *high > 0) {
                 if let Some((candidate, band)) = self.candidate(centre, at, reach.clone(), bin) {
                     rank(candidate, &mut self.waiting[band]);
                 }
@@ -304,45 +316,51 @@ pub(crate) fn vertex(left: f32, middle: f32, right: f32) -> f32 {
 }
 
 /// The greater of two numbers, neither of which is NaN: one instruction, unlike `f32::max`.
+#[inline(always)]
 pub(crate) fn greater(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// `out[i]` = maximum of `row[i − radius ..= i + radius]`, cut at the ends. `scratch` is longer than
-/// the row by twice the radius.
+/// `out[i]` = maximum of `row[i − radius ..= i + radius]`, cut at the ends.
 ///
 /// Doubling: maxima over 1, 2, 4, … cells by shifted whole rows, then two overlapping ones cover
 /// the window. No branch in the loops, so they vectorise.
-pub(crate) fn sliding_max(row: &[f32], radius: usize, scratch: &mut [f32], out: &mut [f32]) {
+pub(crate) fn sliding_max(row: &[f32], radius: usize, scratch: &mut Vec<f32>, out: &mut [f32]) {
     let window = 2 * radius + 1;
-    scratch[..radius].fill(f32::NEG_INFINITY);
-    scratch[radius..radius + row.len()].copy_from_slice(row);
-    scratch[radius + row.len()..].fill(f32::NEG_INFINITY);
-    let mut width = 1;
-    while 2 * width <= window {
-        shifted_max(scratch, width);
-        width *= 2;
-    }
-    let second = &scratch[window - width..];
-    for ((out, &a), &b) in out.iter_mut().zip(scratch.iter()).zip(second) {
-        *out = greater(a, b);
-    }
+    scratch.clear();
+    scratch.resize(radius, f32::NEG_INFINITY);
+    scratch.extend_from_slice(row);
+    // So far beyond the last window that whole blocks reach all that is in one.
+    scratch.resize(row.len() + 2 * window + SHIFTED, f32::NEG_INFINITY);
+    wide::run(
+        #[inline(always)]
+        || {
+            let mut width = 1;
+            while 2 * width <= window {
+                shifted_max(scratch, width);
+                width *= 2;
+            }
+            let second = &scratch[window - width..];
+            for ((out, &a), &b) in out.iter_mut().zip(scratch.iter()).zip(second) {
+                *out = greater(a, b);
+            }
+        },
+    );
 }
 
-/// Replaces each cell by the greater of itself and that `width` further on, if there is one.
+/// Replaces each cell, but for fewer than a block and the width at the end, by the greater of itself
+/// and that `width` further on.
+#[inline(always)]
 fn shifted_max(cells: &mut [f32], width: usize) {
     let mut at = 0;
     // What is ahead is read before anything is written, so that the blocks vectorise in place.
-    while let Some(&ahead) = cells[at + width..].first_chunk::<BLOCK>() {
-        if let Some(block) = cells[at..].first_chunk_mut::<BLOCK>() {
+    while let Some(&ahead) = cells[at + width..].first_chunk::<SHIFTED>() {
+        if let Some(block) = cells[at..].first_chunk_mut::<SHIFTED>() {
             for (cell, ahead) in block.iter_mut().zip(ahead) {
                 *cell = greater(*cell, ahead);
             }
         }
-        at += BLOCK;
-    }
-    for at in at..cells.len() - width {
-        cells[at] = greater(cells[at], cells[at + width]);
+        at += SHIFTED;
     }
 }
 
@@ -476,9 +494,8 @@ mod tests {
         fn sliding_maximum_agrees_with_the_obvious_one(
             row in prop::collection::vec(-100f32..0.0, 16..200), radius in 1usize..40,
         ) {
-            let mut scratch = vec![0.0; row.len() + 2 * radius];
             let mut out = vec![0.0; row.len()];
-            sliding_max(&row, radius, &mut scratch, &mut out);
+            sliding_max(&row, radius, &mut vec![0.0; 7], &mut out);
             for (i, &got) in out.iter().enumerate() {
                 let around = &row[i.saturating_sub(radius)..(i + radius + 1).min(row.len())];
                 prop_assert_eq!(got, around.iter().copied().fold(f32::MIN, f32::max));

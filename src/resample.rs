@@ -11,6 +11,7 @@ mod kaiser;
 mod polyphase;
 
 use crate::units::SampleRate;
+use crate::wide;
 use halver::Halver;
 use polyphase::Polyphase;
 
@@ -146,20 +147,26 @@ impl Resampler {
 
     /// Sends a piece, of [`PIECE_SAMPLES`] at most, through all stages.
     fn run(&mut self, input: &[f32], out: &mut Vec<f32>) {
-        let mut piece = input;
-        for halver in &mut self.halvers {
-            piece = halver.push(piece);
-        }
         let before = out.len();
-        match &mut self.polyphase {
-            Some(polyphase) => polyphase.push(piece, out),
-            None => out.extend(piece.iter().map(|&sample| sane(sample))),
-        }
+        wide::run(
+            #[inline(always)]
+            || {
+                let mut piece = input;
+                for halver in &mut self.halvers {
+                    piece = halver.push(piece);
+                }
+                match &mut self.polyphase {
+                    Some(polyphase) => polyphase.push(piece, out),
+                    None => out.extend(piece.iter().map(|&sample| sane(sample))),
+                }
+            },
+        );
         self.given += (out.len() - before) as u64;
     }
 }
 
 /// The sample, or 0 if it cannot be audio.
+#[inline(always)]
 fn sane(sample: f32) -> f32 {
     if sample.abs() <= MAX_MAGNITUDE { sample } else { 0.0 }
 }

@@ -9,11 +9,12 @@
 use crate::config::StftConfig;
 use crate::error::Result;
 use crate::peaks::greater;
+use crate::wide;
 use ndarray::{Array2, ArrayView1, Axis};
-use realfft::num_complex::Complex32;
-use realfft::{RealFftPlanner, RealToComplex};
+use power::PowerSpectrum;
 use std::f64::consts::TAU;
-use std::sync::Arc;
+
+mod power;
 
 /// The lowest level a frame can show, in dB: far below what 24-bit audio holds.
 pub const FLOOR_DB: f32 = -200.0;
@@ -88,16 +89,13 @@ impl Axes {
 pub struct Stft {
     hop: usize,
     first_bin: usize,
-    fft: Arc<dyn RealToComplex<f32>>,
     /// Hann, scaled so that a full-scale sine has power 1.
     window: Vec<f32>,
     /// Samples not yet consumed; its capacity is fixed.
     pending: Vec<f32>,
     /// Samples to drop before the next frame (where the hop exceeds what is pending).
     start: usize,
-    windowed: Vec<f32>,
-    spectrum: Vec<Complex32>,
-    scratch: Vec<Complex32>,
+    spectrum: PowerSpectrum,
     levels_db: Vec<f32>,
 }
 
@@ -109,7 +107,6 @@ impl Stft {
     pub fn new(config: &StftConfig) -> Result<Self> {
         crate::Config { stft: config.clone(), ..Default::default() }.validate()?;
         let n = config.window_samples;
-        let fft = RealFftPlanner::<f32>::new().plan_fft_forward(n);
         let hann = |i: usize| 0.5 - 0.5 * (TAU * i as f64 / n as f64).cos();
         // The sum of a periodic Hann window is n/2, and a sine of amplitude 1 peaks at half of it.
         let window = (0..n).map(|i| (hann(i) * 4.0 / n as f64) as f32).collect();
@@ -119,11 +116,8 @@ impl Stft {
             window,
             pending: Vec::with_capacity(n + (8 * config.hop_samples).max(1024)),
             start: 0,
-            windowed: fft.make_input_vec(),
-            spectrum: fft.make_output_vec(),
-            scratch: fft.make_scratch_vec(),
+            spectrum: PowerSpectrum::new(n),
             levels_db: vec![0.0; config.bins()],
-            fft,
         })
     }
 
@@ -157,29 +151,23 @@ impl Stft {
 
     /// Transforms the window at `start` into `levels_db`; returns the band's power in dB.
     fn transform(&mut self) -> f32 {
-        let input = &self.pending[self.start..self.start + self.window.len()];
-        for ((out, &x), &w) in self.windowed.iter_mut().zip(input).zip(&self.window) {
-            *out = x * w;
-        }
-        let done = self.fft.process_with_scratch(
-            &mut self.windowed,
-            &mut self.spectrum,
-            &mut self.scratch,
-        );
-        debug_assert!(done.is_ok(), "the buffers were made by the plan");
-        let band = &self.spectrum[self.first_bin..self.first_bin + self.levels_db.len()];
-        for (power, c) in self.levels_db.iter_mut().zip(band) {
-            *power = c.re * c.re + c.im * c.im;
-        }
-        let power = sum(&self.levels_db) / HANN_NOISE_BANDWIDTH_BINS;
-        for level in &mut self.levels_db {
-            *level = power_to_db(*level);
-        }
-        power_to_db(power)
+        let samples = &self.pending[self.start..self.start + self.window.len()];
+        wide::run(
+            #[inline(always)]
+            || {
+                let powers = self.spectrum.of(samples, &self.window);
+                let band = &powers[self.first_bin..self.first_bin + self.levels_db.len()];
+                for (level, &power) in self.levels_db.iter_mut().zip(band) {
+                    *level = power_to_db(power);
+                }
+                power_to_db(sum(band) / HANN_NOISE_BANDWIDTH_BINS)
+            },
+        )
     }
 }
 
 /// Sums in eight lanes: vectorises, and the order of additions never depends on the machine.
+#[inline(always)]
 pub(crate) fn sum(values: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 8];
     let chunks = values.chunks_exact(8);
@@ -196,6 +184,7 @@ pub(crate) fn sum(values: &[f32]) -> f32 {
 ///
 /// The mantissa's logarithm is a series in s = (m − 1)/(m + 1), |s| ≤ 0.172 (the area hyperbolic
 /// tangent), so that a row of levels vectorises and no platform's `log` decides a bit.
+#[inline(always)]
 fn power_to_db(power: f32) -> f32 {
     let power = greater(power, 1e-20);
     // Centre the mantissa on 1: in √½ … √2.

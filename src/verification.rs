@@ -340,7 +340,7 @@ fn around(
 fn box_max(cells: &[f32], columns: usize) -> Vec<f32> {
     let rows = cells.len() / columns;
     let mut wide = vec![f32::NEG_INFINITY; cells.len()];
-    let mut scratch = vec![f32::NEG_INFINITY; columns + 2];
+    let mut scratch = Vec::new();
     for (row, out) in cells.chunks_exact(columns).zip(wide.chunks_exact_mut(columns)) {
         sliding_max(row, 1, &mut scratch, out);
     }

@@ -59,7 +59,8 @@ The columns of --format tsv, after a header, one line per match, best first:
   score              -log10 of the matches as good that chance is expected to give
 
 Exit status: 0 if all clips were searched (found or not), 1 if some could not be
-read or hold nothing to search for, 2 if nothing could be done.";
+read or hold nothing to search for, 2 if nothing could be done: no clip is there,
+or no library.";
 
 /// Says which recordings of a library clips come from, and from where in them
 #[derive(Parser)]
@@ -137,9 +138,22 @@ fn main() -> ExitCode {
     })
 }
 
+/// Fails if all clips are missing: no index need be read to say so.
+fn one_exists(clips: &[PathBuf]) -> Result<(), String> {
+    let mut missing = Vec::new();
+    for clip in clips {
+        match clip.metadata() {
+            Ok(_) => return Ok(()),
+            Err(e) => missing.push(format!("{}: cannot open it: {e}", clip.display())),
+        }
+    }
+    Err(missing.join("\n"))
+}
+
 fn run(options: &Options) -> Result<ExitCode, String> {
     // First what is quickly found to be wrong.
     let clips = inputs::gather(&options.clips, options.files_from.as_deref())?;
+    one_exists(&clips)?;
     let jobs = ordered::jobs_or_all_cores(options.jobs);
     let index = library::open_library(&options.library, jobs)?;
     let matcher = match options.matcher {

@@ -59,6 +59,7 @@ impl Halver {
     }
 
     /// Takes the next samples, [`PIECE_SAMPLES`] at most; lends the output that they complete.
+    #[inline(always)]
     pub fn push(&mut self, mut input: &[f32]) -> &[f32] {
         let count = self.weights.len();
         if let (Some(even), Some((&odd, rest))) = (self.unpaired, input.split_first()) {

@@ -11,6 +11,8 @@ const MAX_PHASES: u64 = 640;
 const PHASES_PER_CYCLE: f64 = 8_000.0;
 /// Independent sums of a dot product, of which the taps are a multiple.
 const LANES: usize = 8;
+/// Outputs of which the sums are kept at a time.
+const BATCH: usize = 64;
 
 #[derive(Clone, Debug)]
 pub struct Polyphase {
@@ -86,6 +88,7 @@ impl Polyphase {
     }
 
     /// Takes the next samples, [`PIECE_SAMPLES`] at most; appends to `out` what they complete.
+    #[inline(always)]
     pub fn push(&mut self, input: &[f32], out: &mut Vec<f32>) {
         self.history.extend(input.iter().map(|&sample| sane(sample)));
         let whole = (self.input_step / self.output_step) as usize;
@@ -99,15 +102,23 @@ impl Polyphase {
         out.resize(before + count as usize, 0.0);
         let (mut start, mut fraction) = (self.start, self.fraction);
         let row_lanes = self.taps / LANES;
-        for out in &mut out[before..] {
-            let phase = if exact { fraction } else { fraction * self.phases / self.output_step };
-            let row = &self.table[phase as usize * row_lanes..][..row_lanes];
-            *out = dot(row, &self.history[start..][..self.taps]);
-            start += whole;
-            fraction += rest;
-            if fraction >= self.output_step {
-                fraction -= self.output_step;
-                start += 1;
+        // In two loops, as the compiler makes no vectors of the lanes where it sees them added up.
+        let mut sums = [[0.0; LANES]; BATCH];
+        for outs in out[before..].chunks_mut(BATCH) {
+            for sums in &mut sums[..outs.len()] {
+                let phase =
+                    if exact { fraction } else { fraction * self.phases / self.output_step };
+                let row = &self.table[phase as usize * row_lanes..][..row_lanes];
+                *sums = lane_sums(row, &self.history[start..][..self.taps]);
+                start += whole;
+                fraction += rest;
+                if fraction >= self.output_step {
+                    fraction -= self.output_step;
+                    start += 1;
+                }
+            }
+            for (out, sums) in outs.iter_mut().zip(&sums) {
+                *out = total(*sums);
             }
         }
         (self.start, self.fraction) = (start, fraction);
@@ -117,9 +128,21 @@ impl Polyphase {
     }
 }
 
-/// The sum of products, always in the same order: `LANES` sums side by side, then those pairwise.
-fn dot(taps: &[[f32; LANES]], input: &[f32]) -> f32 {
-    let mut sums = lane_sums(taps, input.as_chunks().0);
+/// Sums of products, each of every `LANES`th.
+#[inline(always)]
+fn lane_sums(taps: &[[f32; LANES]], input: &[f32]) -> [f32; LANES] {
+    let mut sums = [0.0; LANES];
+    for (taps, input) in taps.iter().zip(input.as_chunks::<LANES>().0) {
+        for lane in 0..LANES {
+            sums[lane] += taps[lane] * input[lane];
+        }
+    }
+    sums
+}
+
+/// Their sum, added up pairwise.
+#[inline(always)]
+fn total(mut sums: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -128,18 +151,6 @@ fn dot(taps: &[[f32; LANES]], input: &[f32]) -> f32 {
         width /= 2;
     }
     sums[0]
-}
-
-/// A function of its own, as the compiler makes no vectors of the sums where it sees them added up.
-#[inline(never)]
-fn lane_sums(taps: &[[f32; LANES]], input: &[[f32; LANES]]) -> [f32; LANES] {
-    let mut sums = [0.0; LANES];
-    for (taps, input) in taps.iter().zip(input) {
-        for lane in 0..LANES {
-            sums[lane] += taps[lane] * input[lane];
-        }
-    }
-    sums
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

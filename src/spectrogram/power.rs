@@ -1,0 +1,128 @@
+//! Power spectra of real signals.
+//!
+//! A complex transform of half the length takes the even samples for real and the odd ones for
+//! imaginary parts; its bins `k` and `half − k` are then taken apart into the two of the real
+//! signal (Press et al., "Numerical Recipes", section 12.3), of which only the powers are kept.
+
+use rustfft::num_complex::Complex32;
+use rustfft::{Fft, FftPlanner};
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+/// Bins that are taken apart side by side.
+const BLOCK: usize = 8;
+
+/// Transforms frames of one length. The plan and all buffers are made once.
+pub struct PowerSpectrum {
+    fft: Arc<dyn Fft<f32>>,
+    /// Half of e^(−2πik / length), for each pair of bins `k` and `half − k` from 1 on.
+    twiddles: Vec<Complex32>,
+    windowed: Vec<Complex32>,
+    transformed: Vec<Complex32>,
+    scratch: Vec<Complex32>,
+    powers: Vec<f32>,
+}
+
+impl PowerSpectrum {
+    /// Plans for frames of `length` samples, an even number from 36 on.
+    pub fn new(length: usize) -> Self {
+        let half = length / 2;
+        let fft = FftPlanner::new().plan_fft_forward(half);
+        let twiddle = |k: usize| {
+            let angle = -TAU * k as f64 / length as f64;
+            Complex32::new(0.5 * angle.cos() as f32, 0.5 * angle.sin() as f32)
+        };
+        Self {
+            twiddles: (1..half.div_ceil(2)).map(twiddle).collect(),
+            windowed: vec![Complex32::ZERO; half],
+            transformed: vec![Complex32::ZERO; half],
+            scratch: vec![Complex32::ZERO; fft.get_outofplace_scratch_len()],
+            powers: vec![0.0; half + 1],
+            fft,
+        }
+    }
+
+    /// The powers of all bins, from 0 to half the length, of `samples` times `window`.
+    #[inline(always)]
+    pub fn of(&mut self, samples: &[f32], window: &[f32]) -> &[f32] {
+        let pairs = samples.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
+        for (out, (x, w)) in self.windowed.iter_mut().zip(pairs) {
+            *out = Complex32::new(x[0] * w[0], x[1] * w[1]);
+        }
+        self.fft.process_outofplace_with_scratch(
+            &mut self.windowed,
+            &mut self.transformed,
+            &mut self.scratch,
+        );
+        let (bins, half) = (&self.transformed, self.transformed.len());
+        self.powers[0] = square(bins[0].re + bins[0].im);
+        self.powers[half] = square(bins[0].re - bins[0].im);
+        // Where its length is even; else this is overwritten.
+        self.powers[half / 2] = bins[half / 2].norm_sqr();
+        let last = self.twiddles.len() - BLOCK;
+        for first in (0..self.twiddles.len()).step_by(BLOCK) {
+            // The last two blocks overlap.
+            let first = first.min(last);
+            let (low, high) = (first + 1, half - first - BLOCK);
+            let twiddles = block(&self.twiddles, first);
+            let (lows, highs) = take_apart(block(bins, low), block(bins, high), twiddles);
+            self.powers[low..][..BLOCK].copy_from_slice(&lows);
+            self.powers[high..][..BLOCK].copy_from_slice(&highs);
+        }
+        &self.powers
+    }
+}
+
+#[inline(always)]
+fn block(of: &[Complex32], first: usize) -> [Complex32; BLOCK] {
+    of[first..].first_chunk().copied().unwrap_or_default()
+}
+
+/// The powers of a block of the real signal's bins, and of the block of those as far from the upper
+/// end, from both blocks of bins of the complex transform.
+#[inline(always)]
+fn take_apart(
+    low: [Complex32; BLOCK],
+    mut high: [Complex32; BLOCK],
+    twiddles: [Complex32; BLOCK],
+) -> ([f32; BLOCK], [f32; BLOCK]) {
+    high.reverse();
+    let (mut lows, mut highs) = ([0.0; BLOCK], [0.0; BLOCK]);
+    for lane in 0..BLOCK {
+        let (low, high, twiddle) = (low[lane], high[lane], twiddles[lane]);
+        // What the even samples give, and what the odd ones do.
+        let (even_re, even_im) = (0.5 * (low.re + high.re), 0.5 * (low.im - high.im));
+        let (sum, difference) = (low.im + high.im, low.re - high.re);
+        let odd_re = sum * twiddle.re + difference * twiddle.im;
+        let odd_im = sum * twiddle.im - difference * twiddle.re;
+        lows[lane] = square(even_re + odd_re) + square(even_im + odd_im);
+        highs[lane] = square(even_re - odd_re) + square(odd_im - even_im);
+    }
+    highs.reverse();
+    (lows, highs)
+}
+
+#[inline(always)]
+fn square(x: f32) -> f32 {
+    x * x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::noise;
+    use realfft::RealFftPlanner;
+
+    #[test]
+    fn is_that_of_another_implementation_to_the_bit() {
+        for length in (64..300).step_by(2).chain([2_048, 4_000, 65_536]) {
+            let (samples, window) = (noise(length, 1), noise(length, 2));
+            let fft = RealFftPlanner::<f32>::new().plan_fft_forward(length);
+            let mut windowed: Vec<f32> = samples.iter().zip(&window).map(|(x, w)| x * w).collect();
+            let mut bins = fft.make_output_vec();
+            fft.process(&mut windowed, &mut bins).unwrap();
+            let powers: Vec<f32> = bins.iter().map(|c| c.norm_sqr()).collect();
+            assert_eq!(PowerSpectrum::new(length).of(&samples, &window), powers, "{length}");
+        }
+    }
+}
