@@ -126,35 +126,49 @@ pub fn search(
             .map(|alignment| verify(query, alignment))
             .collect();
     sort(&mut verified);
-    let matches = rank(catalog, query, &verified, config);
+    let ranked = rank(catalog, query, &verified, config);
     if config.speed.is_off() {
-        return Ok(matches);
-    }
-    let found = |m: &Match| m.false_alarms <= SIGNIFICANT;
-    let rungs = match matches.iter().any(found) {
-        true => Vec::new(),
-        false => speed::ladder(index, query, config),
-    };
-    let mut tuned = speed::tuning::tune(query, rungs, first_bin);
-    for v in verified.iter().take(RETUNED) {
-        tuned.extend(speed::tuning::retune(query, &v.alignment, config.speed, first_bin));
+        return Ok(matches(ranked));
     }
     // The choice among so many speeds is chance's, too.
     let choices = (1.0 + config.speed.rungs() as f64).log10();
-    verified.extend(tuned.into_iter().map(|alignment| {
+    let judge_tuned = |alignment| {
         let frames = 0..query.levels().frames();
         let peaks = speed::on_clip(&alignment, &frames, first_bin);
         let evidence = query.levels().weigh(&peaks, speed::LEAD, frames);
         let v = judge(query, alignment, &peaks, speed::LEAD, &evidence);
         Verified { significance: v.significance - choices, ..v }
-    }));
+    };
+    let retune = |alignment| {
+        speed::tuning::retune(query, alignment, config.speed, first_bin).map(judge_tuned)
+    };
+    let found = ranked.iter().any(|(m, _)| m.false_alarms <= SIGNIFICANT);
+    let mut tuned: Vec<Verified> = Vec::new();
+    if found {
+        tuned.extend(ranked.iter().map(|(_, v)| v.alignment).flat_map(retune));
+    }
+    // What is played at another speed may have been found elsewhere in a track that repeats itself.
+    let unchanged = tuned.iter().all(|t| t.significance <= verified[0].significance);
+    if !found || !unchanged {
+        tuned = verified.iter().take(RETUNED).map(|v| v.alignment).flat_map(retune).collect();
+    }
+    if !found {
+        let rungs = speed::ladder(index, query, config);
+        tuned.extend(speed::tuning::tune(query, rungs, first_bin).into_iter().map(judge_tuned));
+    }
+    verified.extend(tuned);
     sort(&mut verified);
-    Ok(rank(catalog, query, &verified, config))
+    Ok(matches(rank(catalog, query, &verified, config)))
+}
+
+fn matches(ranked: Vec<(Match, &Verified<'_>)>) -> Vec<Match> {
+    ranked.into_iter().map(|(m, _)| m).collect()
 }
 
 /// A match that chance gives at most this often is one: other speeds are not looked for.
 const SIGNIFICANT: f64 = 0.001;
-/// Alignments found at the track's own speed that are tried at others close by.
+/// Alignments found at the track's own speed that are tried at others close by, unless there is a
+/// match that is played as it is.
 const RETUNED: usize = 8;
 
 /// The most significant first.
@@ -239,17 +253,17 @@ fn overlap_choices(query: &Query, alignment: &Alignment<'_>) -> f64 {
     if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + STRETCH_HANDICAP }
 }
 
-/// Turns verified alignments, the best first, into matches, leaving out those that say again what a
-/// better one says: the same track for mostly the same part of the clip (a track that repeats
-/// itself).
-fn rank(
+/// Turns verified alignments, the best first, into matches, each with its alignment. Left out are
+/// those that say again what a better one says: the same track for mostly the same part of the clip
+/// (a track that repeats itself).
+fn rank<'v, 'a>(
     catalog: &Catalog,
     query: &Query,
-    verified: &[Verified<'_>],
+    verified: &'v [Verified<'a>],
     config: &MatchConfig,
-) -> Vec<Match> {
+) -> Vec<(Match, &'v Verified<'a>)> {
     let first_bin = speed::first_bin_steps(catalog.config());
-    let mut kept: Vec<(Match, &Verified<'_>)> = Vec::new();
+    let mut kept: Vec<(Match, &'v Verified<'a>)> = Vec::new();
     for (i, v) in verified.iter().enumerate() {
         let alarms = |significance: f64| {
             verified.len() as f64 * ALARMS_PER_ALIGNMENT * 10f64.powf(-ALARMS_SLOPE * significance)
@@ -277,9 +291,8 @@ fn rank(
         m.same_as = kept.iter().find(same).map(|(k, _)| k.same_as.unwrap_or(k.track));
         kept.push((m, v));
     }
-    let mut matches: Vec<Match> = kept.into_iter().map(|(m, _)| m).collect();
-    matches.sort_by(|a, b| a.false_alarms.total_cmp(&b.false_alarms));
-    matches
+    kept.sort_by(|(a, _), (b, _)| a.false_alarms.total_cmp(&b.false_alarms));
+    kept
 }
 
 fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>) -> Match {

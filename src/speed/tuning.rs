@@ -61,17 +61,17 @@ pub(crate) fn tune<'a>(
 /// found in spite of.
 pub(crate) fn retune<'a>(
     query: &Query,
-    alignment: &Alignment<'a>,
+    alignment: Alignment<'a>,
     range: SpeedRange,
     first_bin_steps: f64,
 ) -> impl Iterator<Item = Alignment<'a>> {
-    let frames = window(query, alignment, WINDOW_FRAMES);
+    let frames = window(query, &alignment, WINDOW_FRAMES);
     Change::ALL.into_iter().map(move |change| {
         let reach = match change {
             Change::Tempo => range.reach,
             Change::Speed | Change::Pitch => range.reach.min(UNCHANGED_REACH),
         };
-        let rung = Rung { change, log_ratio: 0.0, alignment: *alignment };
+        let rung = Rung { change, log_ratio: 0.0, alignment };
         let places = Places { shifts: 4, shift_steps: i64::from(STEPS) / 2 };
         let ratios = (reach, step(change));
         let (_, best) = best_around(query, rung, ratios, places, &frames, first_bin_steps);
