@@ -120,7 +120,6 @@ pub fn search(
     if query.config_id() != expected {
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
-    let first_bin = speed::first_bin_steps(catalog.config());
     let mut verified: Vec<Verified> =
         (alignments(index, query.landmarks(), config, config.candidates).into_iter())
             .map(|alignment| verify(query, alignment))
@@ -130,6 +129,22 @@ pub fn search(
     if config.speed.is_off() {
         return Ok(matches(ranked));
     }
+    let tuned = tune(index, query, config, &verified, &ranked);
+    verified.extend(tuned);
+    sort(&mut verified);
+    Ok(matches(rank(catalog, query, &verified, config)))
+}
+
+/// The alignments of a clip at other speeds, given those at the track's own and which of them are
+/// matches.
+fn tune<'a>(
+    index: &'a (impl LandmarkIndex + ?Sized),
+    query: &Query,
+    config: &MatchConfig,
+    verified: &[Verified<'a>],
+    ranked: &[(Match, &Verified<'a>)],
+) -> Vec<Verified<'a>> {
+    let first_bin = speed::first_bin_steps(index.catalog().config());
     // The choice among so many speeds is chance's, too.
     let choices = (1.0 + config.speed.rungs() as f64).log10();
     let judge_tuned = |alignment| {
@@ -139,26 +154,28 @@ pub fn search(
         let v = judge(query, alignment, &peaks, speed::LEAD, &evidence);
         Verified { significance: v.significance - choices, ..v }
     };
-    let retune = |alignment| {
-        speed::tuning::retune(query, alignment, config.speed, first_bin).map(judge_tuned)
+    let retune = |v: &Verified<'a>| {
+        let tuned = speed::tuning::retune(query, v.alignment, config.speed, first_bin);
+        tuned.map(judge_tuned).collect::<Vec<_>>()
     };
     let found = ranked.iter().any(|(m, _)| m.false_alarms <= SIGNIFICANT);
-    let mut tuned: Vec<Verified> = Vec::new();
     if found {
-        tuned.extend(ranked.iter().map(|(_, v)| v.alignment).flat_map(retune));
+        let tuned: Vec<Verified> = ranked.iter().flat_map(|(_, v)| retune(v)).collect();
+        // At another tempo, less than half of the clip may be found, or it may be found elsewhere
+        // in a track that repeats itself.
+        let best = &verified[0];
+        if 2 * best.frames.len() > query.levels().frames()
+            && tuned.iter().all(|t| t.significance <= best.significance)
+        {
+            return tuned;
+        }
     }
-    // What is played at another speed may have been found elsewhere in a track that repeats itself.
-    let unchanged = tuned.iter().all(|t| t.significance <= verified[0].significance);
-    if !found || !unchanged {
-        tuned = verified.iter().take(RETUNED).map(|v| v.alignment).flat_map(retune).collect();
-    }
+    let mut tuned: Vec<Verified> = verified.iter().take(RETUNED).flat_map(retune).collect();
     if !found {
         let rungs = speed::ladder(index, query, config);
         tuned.extend(speed::tuning::tune(query, rungs, first_bin).into_iter().map(judge_tuned));
     }
-    verified.extend(tuned);
-    sort(&mut verified);
-    Ok(matches(rank(catalog, query, &verified, config)))
+    tuned
 }
 
 fn matches(ranked: Vec<(Match, &Verified<'_>)>) -> Vec<Match> {
