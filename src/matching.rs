@@ -120,41 +120,72 @@ pub fn search(
     if query.config_id() != expected {
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
-    let first_bin = speed::first_bin_steps(catalog.config());
     let mut verified: Vec<Verified> =
         (alignments(index, query.landmarks(), config, config.candidates).into_iter())
             .map(|alignment| verify(query, alignment))
             .collect();
     sort(&mut verified);
-    let matches = rank(catalog, query, &verified, config);
+    let ranked = rank(catalog, query, &verified, config);
     if config.speed.is_off() {
-        return Ok(matches);
+        return Ok(matches(ranked));
     }
-    let found = |m: &Match| m.false_alarms <= SIGNIFICANT;
-    let rungs = match matches.iter().any(found) {
-        true => Vec::new(),
-        false => speed::ladder(index, query, config),
-    };
-    let mut tuned = speed::tuning::tune(query, rungs, first_bin);
-    for v in verified.iter().take(RETUNED) {
-        tuned.extend(speed::tuning::retune(query, &v.alignment, config.speed, first_bin));
-    }
+    let tuned = tune(index, query, config, &verified, &ranked);
+    verified.extend(tuned);
+    sort(&mut verified);
+    Ok(matches(rank(catalog, query, &verified, config)))
+}
+
+/// The alignments of a clip at other speeds, given those at the track's own and which of them are
+/// matches.
+fn tune<'a>(
+    index: &'a (impl LandmarkIndex + ?Sized),
+    query: &Query,
+    config: &MatchConfig,
+    verified: &[Verified<'a>],
+    ranked: &[(Match, &Verified<'a>)],
+) -> Vec<Verified<'a>> {
+    let first_bin = speed::first_bin_steps(index.catalog().config());
     // The choice among so many speeds is chance's, too.
     let choices = (1.0 + config.speed.rungs() as f64).log10();
-    verified.extend(tuned.into_iter().map(|alignment| {
+    let judge_tuned = |alignment| {
         let frames = 0..query.levels().frames();
         let peaks = speed::on_clip(&alignment, &frames, first_bin);
         let evidence = query.levels().weigh(&peaks, speed::LEAD, frames);
         let v = judge(query, alignment, &peaks, speed::LEAD, &evidence);
         Verified { significance: v.significance - choices, ..v }
-    }));
-    sort(&mut verified);
-    Ok(rank(catalog, query, &verified, config))
+    };
+    let retune = |v: &Verified<'a>| {
+        let tuned = speed::tuning::retune(query, v.alignment, config.speed, first_bin);
+        tuned.map(judge_tuned).collect::<Vec<_>>()
+    };
+    let found = ranked.iter().any(|(m, _)| m.false_alarms <= SIGNIFICANT);
+    if found {
+        let tuned: Vec<Verified> = ranked.iter().flat_map(|(_, v)| retune(v)).collect();
+        // At another tempo, less than half of the clip may be found, or it may be found elsewhere
+        // in a track that repeats itself.
+        let best = &verified[0];
+        if 2 * best.frames.len() > query.levels().frames()
+            && tuned.iter().all(|t| t.significance <= best.significance)
+        {
+            return tuned;
+        }
+    }
+    let mut tuned: Vec<Verified> = verified.iter().take(RETUNED).flat_map(retune).collect();
+    if !found {
+        let rungs = speed::ladder(index, query, config);
+        tuned.extend(speed::tuning::tune(query, rungs, first_bin).into_iter().map(judge_tuned));
+    }
+    tuned
+}
+
+fn matches(ranked: Vec<(Match, &Verified<'_>)>) -> Vec<Match> {
+    ranked.into_iter().map(|(m, _)| m).collect()
 }
 
 /// A match that chance gives at most this often is one: other speeds are not looked for.
 const SIGNIFICANT: f64 = 0.001;
-/// Alignments found at the track's own speed that are tried at others close by.
+/// Alignments found at the track's own speed that are tried at others close by, unless there is a
+/// match that is played as it is.
 const RETUNED: usize = 8;
 
 /// The most significant first.
@@ -239,17 +270,17 @@ fn overlap_choices(query: &Query, alignment: &Alignment<'_>) -> f64 {
     if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + STRETCH_HANDICAP }
 }
 
-/// Turns verified alignments, the best first, into matches, leaving out those that say again what a
-/// better one says: the same track for mostly the same part of the clip (a track that repeats
-/// itself).
-fn rank(
+/// Turns verified alignments, the best first, into matches, each with its alignment. Left out are
+/// those that say again what a better one says: the same track for mostly the same part of the clip
+/// (a track that repeats itself).
+fn rank<'v, 'a>(
     catalog: &Catalog,
     query: &Query,
-    verified: &[Verified<'_>],
+    verified: &'v [Verified<'a>],
     config: &MatchConfig,
-) -> Vec<Match> {
+) -> Vec<(Match, &'v Verified<'a>)> {
     let first_bin = speed::first_bin_steps(catalog.config());
-    let mut kept: Vec<(Match, &Verified<'_>)> = Vec::new();
+    let mut kept: Vec<(Match, &'v Verified<'a>)> = Vec::new();
     for (i, v) in verified.iter().enumerate() {
         let alarms = |significance: f64| {
             verified.len() as f64 * ALARMS_PER_ALIGNMENT * 10f64.powf(-ALARMS_SLOPE * significance)
@@ -277,9 +308,8 @@ fn rank(
         m.same_as = kept.iter().find(same).map(|(k, _)| k.same_as.unwrap_or(k.track));
         kept.push((m, v));
     }
-    let mut matches: Vec<Match> = kept.into_iter().map(|(m, _)| m).collect();
-    matches.sort_by(|a, b| a.false_alarms.total_cmp(&b.false_alarms));
-    matches
+    kept.sort_by(|(a, _), (b, _)| a.false_alarms.total_cmp(&b.false_alarms));
+    kept
 }
 
 fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>) -> Match {

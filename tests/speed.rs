@@ -87,6 +87,18 @@ fn what_is_played_as_it_is_stays_what_it_was() {
     }
 }
 
+/// The plain search finds the stretch over which so small a difference does not matter yet.
+#[test]
+fn a_tempo_is_measured_where_the_plain_search_has_a_match() {
+    let index = index();
+    for tempo in [0.97, 0.99, 1.01, 1.02] {
+        let query = clip(11.7, 11.7 + 5.0 * tempo, tempo, 1.0);
+        let plain = index.search(&query, &MatchConfig::default()).unwrap();
+        assert_eq!((names(&plain), plain[0].speed), (vec!["2"], 1.0), "{tempo}");
+        check(&index.search(&query, &within(5.0)).unwrap()[0], 11.7, tempo, 1.0);
+    }
+}
+
 /// Over a minute, half a rung of tempo is a third of a second.
 #[test]
 fn a_long_clip_is_followed_from_end_to_end() {

@@ -6,7 +6,7 @@
 use super::{Change, LEAD, Playback, Rung, SpeedRange, on_clip};
 use crate::alignment::Alignment;
 use crate::fingerprint::Query;
-use crate::peaks::{Peak, STEPS};
+use crate::peaks::STEPS;
 use crate::verification::Evidence;
 use std::ops::Range;
 
@@ -61,17 +61,17 @@ pub(crate) fn tune<'a>(
 /// found in spite of.
 pub(crate) fn retune<'a>(
     query: &Query,
-    alignment: &Alignment<'a>,
+    alignment: Alignment<'a>,
     range: SpeedRange,
     first_bin_steps: f64,
 ) -> impl Iterator<Item = Alignment<'a>> {
-    let frames = window(query, alignment, WINDOW_FRAMES);
+    let frames = window(query, &alignment, WINDOW_FRAMES);
     Change::ALL.into_iter().map(move |change| {
         let reach = match change {
             Change::Tempo => range.reach,
             Change::Speed | Change::Pitch => range.reach.min(UNCHANGED_REACH),
         };
-        let rung = Rung { change, log_ratio: 0.0, alignment: *alignment };
+        let rung = Rung { change, log_ratio: 0.0, alignment };
         let places = Places { shifts: 4, shift_steps: i64::from(STEPS) / 2 };
         let ratios = (reach, step(change));
         let (_, best) = best_around(query, rung, ratios, places, &frames, first_bin_steps);
@@ -159,21 +159,24 @@ fn narrow<'a>(query: &Query, mut rung: Rung<'a>, first_bin_steps: f64) -> Alignm
 }
 
 /// How far, in 1/[`STEPS`] of a frame and of a bin, a peak of the clip may be from the track's to be
-/// taken for the same,
+/// taken for the same.
 const SAME_TIME_STEPS: i64 = 24;
-const SAME_BIN_STEPS: u16 = 12;
-/// and from the fitted line to have half its weight.
+const SAME_BIN_STEPS: u16 = STEPS as u16;
+/// Half its weight has a pair of peaks that is so far apart in frequency, in contrast (quarters of a
+/// dB), and so far in time from the fitted line.
+const HALF_WEIGHT_BIN_STEPS: f64 = 8.0;
+const HALF_WEIGHT_CONTRAST: f64 = 16.0;
 const HALF_WEIGHT_STEPS: f64 = 6.0;
-/// Fewer peaks than this, or a slope of more, are no fit.
+/// Fewer pairs than this, or a slope of more, are no fit.
 const FEWEST_PAIRS: usize = 8;
-const STEEPEST: f64 = 0.01;
+const STEEPEST: f64 = 0.03;
 
 /// Fits the tempo to the times of the peaks that track and clip share: a line through their
 /// differences, by least squares, repeated with less weight for what is far from the line before.
 fn fit_tempo<'a>(query: &Query, alignment: &Alignment<'a>, first_bin_steps: f64) -> Alignment<'a> {
     let pairs = shared_peaks(query, alignment, first_bin_steps);
     let mut line = Line::default();
-    for _ in 0..8 {
+    for _ in 0..12 {
         line = line.refit(&pairs);
     }
     if pairs.len() < FEWEST_PAIRS || line.slope.is_nan() || line.slope.abs() > STEEPEST {
@@ -186,29 +189,49 @@ fn fit_tempo<'a>(query: &Query, alignment: &Alignment<'a>, first_bin_steps: f64)
     Alignment { playback: Playback { tempo, ..alignment.playback }, offset_steps, ..*alignment }
 }
 
-/// Times in the clip at which peaks of the track should stand, each with how much later the clip's
-/// nearest peak does.
-fn shared_peaks(query: &Query, alignment: &Alignment<'_>, first_bin_steps: f64) -> Vec<(f64, f64)> {
+/// A peak of the track and one of the clip that may be the same.
+struct Pair {
+    /// Time at which the track's should stand in the clip.
+    time: f64,
+    /// How much later the clip's does.
+    later: f64,
+    /// The less they differ otherwise, the nearer to 1.
+    likeness: f64,
+}
+
+fn shared_peaks(query: &Query, alignment: &Alignment<'_>, first_bin_steps: f64) -> Vec<Pair> {
     let levels = query.levels();
     let whole = 0..levels.frames();
     let peaks = on_clip(alignment, &whole, first_bin_steps);
     let frames = levels.extent(&peaks, LEAD).unwrap_or(whole);
     let at = |frame: usize| frame as i64 * i64::from(STEPS);
     let span = at(frames.start)..at(frames.end);
-    let nearest = |peak: &Peak| {
+    let mut pairs = Vec::new();
+    for peak in &peaks {
         let time = i64::from(peak.time) - LEAD;
+        if !span.contains(&time) {
+            continue;
+        }
         // Refined times may be out of order by a frame.
         let reach = SAME_TIME_STEPS + i64::from(STEPS);
         let first = query.peaks().partition_point(|p| i64::from(p.time) < time - reach);
-        let later = (query.peaks()[first..].iter())
-            .take_while(|p| i64::from(p.time) < time + reach)
-            .filter(|p| p.bin.abs_diff(peak.bin) <= SAME_BIN_STEPS)
-            .map(|p| i64::from(p.time) - time)
-            .filter(|later| later.abs() <= SAME_TIME_STEPS)
-            .min_by_key(|later| later.abs())?;
-        span.contains(&time).then_some((time as f64, later as f64))
-    };
-    peaks.iter().filter_map(nearest).collect()
+        let near = query.peaks()[first..].iter().take_while(|p| i64::from(p.time) < time + reach);
+        for other in near {
+            let (later, bins) = (i64::from(other.time) - time, other.bin.abs_diff(peak.bin));
+            if later.abs() <= SAME_TIME_STEPS && bins <= SAME_BIN_STEPS {
+                let contrast = f64::from(other.contrast.abs_diff(peak.contrast));
+                let likeness = weight(f64::from(bins) / HALF_WEIGHT_BIN_STEPS)
+                    * weight(contrast / HALF_WEIGHT_CONTRAST);
+                pairs.push(Pair { time: time as f64, later: later as f64, likeness });
+            }
+        }
+    }
+    pairs
+}
+
+/// Weight of a deviation given as a multiple of that which has half the weight.
+fn weight(deviation: f64) -> f64 {
+    1.0 / (1.0 + deviation * deviation)
 }
 
 /// height + slope · (x − centre)
@@ -220,11 +243,11 @@ struct Line {
 }
 
 impl Line {
-    fn refit(&self, points: &[(f64, f64)]) -> Self {
+    fn refit(&self, pairs: &[Pair]) -> Self {
         let [mut w, mut x, mut y, mut xx, mut xy] = [0.0; 5];
-        for &(px, py) in points {
+        for &Pair { time: px, later: py, likeness } in pairs {
             let far = py - self.height - self.slope * (px - self.centre);
-            let weight = 1.0 / (1.0 + (far / HALF_WEIGHT_STEPS).powi(2));
+            let weight = likeness * weight(far / HALF_WEIGHT_STEPS);
             w += weight;
             x += weight * px;
             y += weight * py;
@@ -251,11 +274,14 @@ mod tests {
     #[test]
     fn a_line_is_found_among_points_that_are_not_on_it() {
         let mut random = rng(9);
-        let points: Vec<(f64, f64)> = (0..200)
+        let points: Vec<Pair> = (0..200)
             .map(|i| {
-                let (x, noise) = (f64::from(i) * 12.0, f64::from(random()) - 0.5);
+                let (time, noise) = (f64::from(i) * 12.0, f64::from(random()) - 0.5);
                 // A third of the points are anywhere.
-                if i % 3 == 0 { (x, 48.0 * noise) } else { (x, 5.0 + 0.002 * (x - 1200.0) + noise) }
+                let at_random = i % 3 == 0;
+                let later =
+                    if at_random { 48.0 * noise } else { 5.0 + 0.002 * (time - 1200.0) + noise };
+                Pair { time, later, likeness: 1.0 }
             })
             .collect();
         let line = (0..8).fold(Line::default(), |line, _| line.refit(&points));
