@@ -73,9 +73,9 @@ Examples:
       About 1,500 clips and three small tables: some minutes.
   evaluate Music --clips 100 --seconds 5 --plot figures.svg --tsv clips.tsv
       Fewer lengths but more of each; also a picture, and a line for each clip.
-  evaluate Music --clips 1 --absent-clips 20000
+  evaluate Music --outside Others --clips 1 --absent-clips 20000
       Are false alarms as rare as promised? One in a thousand takes thousands of
-      clips to be seen.
+      clips to be seen, of music that shares nothing with what is indexed.
 
 The same seed and files give the same figures, whatever the number of threads.
 Files that are equal byte for byte count once. But a held-out track of which the
@@ -102,6 +102,9 @@ struct Options {
     /// Share of the tracks that is held out of the index
     #[arg(long, value_name = "SHARE", default_value_t = 0.25, value_parser = share)]
     absent: f64,
+    /// Music of other origin: all of it is held out, and nothing else
+    #[arg(long, value_name = "FOLDER", conflicts_with = "absent")]
+    outside: Vec<PathBuf>,
     /// Clips of held-out tracks, in all [default: 10 of each kind and length]
     #[arg(long, value_name = "N")]
     absent_clips: Option<usize>,
@@ -152,6 +155,11 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), String> {
     let mut seen = HashSet::new();
     let mut files = audio_files::expand(&options.folders)?;
+    let inside = files.len();
+    if !options.outside.is_empty() {
+        files.extend(audio_files::expand(&options.outside)?);
+    }
+    let outside: HashSet<PathBuf> = files[inside..].iter().cloned().collect();
     files.retain(|file| seen.insert(track_name(file)));
     let files = without_copies(files);
     if files.len() < FEWEST_TRACKS {
@@ -163,7 +171,10 @@ fn run(options: &Options) -> Result<(), String> {
     let mut plot = options.plot.as_deref().map(create).transpose()?;
 
     let jobs = ordered::jobs_or_all_cores(options.jobs);
-    let (held, indexed) = plan::hold_out(files, options.absent, options.seed);
+    let (held, indexed) = match outside.is_empty() {
+        true => plan::hold_out(files, options.absent, options.seed),
+        false => files.into_iter().partition(|file| outside.contains(file)),
+    };
     let mut index = HashIndex::new(Config::default()).map_err(|e| reason(&e))?;
     ingest::ingest(&mut index, &indexed, jobs, |_| Ok(()))?;
     let mut present = indexed_sources(&index, indexed);
