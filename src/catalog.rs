@@ -51,6 +51,8 @@ pub struct Track {
     pub(crate) frames: u32,
     /// Its peaks, in the order of their frames.
     pub peaks: Vec<Peak>,
+    /// Its [sub-fingerprints](crate::bands).
+    pub sub_fingerprints: Vec<u64>,
 }
 
 /// All tracks of an index, in the order in which they were added.
@@ -140,7 +142,7 @@ impl Catalog {
         self.next_id
     }
 
-    /// The track that [`add`](Self::add) takes, as yet without its peaks.
+    /// The track that [`add`](Self::add) takes, as yet without its peaks and sub-fingerprints.
     ///
     /// # Errors
     /// [`Error::ConfigMismatch`], [`Error::DuplicateTrack`] or [`Error::IndexFull`].
@@ -164,6 +166,7 @@ impl Catalog {
             first_frame: FrameIndex(self.next_frame),
             frames,
             peaks: Vec::new(),
+            sub_fingerprints: Vec::new(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! From samples to fingerprints: the stages up to the landmarks, driven as one.
 
+use crate::agreement::BandLevels;
+use crate::bands::SubFingerprinter;
 use crate::config::Config;
 #[cfg(feature = "decode")]
 use crate::decode::AudioReader;
@@ -13,24 +15,31 @@ use crate::units::{ConfigId, SampleRate};
 use crate::verification::LevelMap;
 use std::io::{self, Cursor};
 
-const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 2 };
+const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 3 };
 
-/// What the index keeps of a recording: its peaks, the landmarks made from them, and by which
-/// configuration.
+/// What the index keeps of a recording: its peaks, the landmarks made from them, its
+/// sub-fingerprints, and by which configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fingerprint {
     config_id: ConfigId,
     duration_s: f64,
     peaks: Vec<Peak>,
     landmarks: Vec<Landmark>,
+    sub_fingerprints: Vec<u64>,
 }
 
 impl Fingerprint {
-    /// Pairs peaks (in the order of their frames) into the landmarks of a reference.
+    /// Pairs peaks (in the order of their frames) into the landmarks of a reference, and puts its
+    /// [sub-fingerprints](crate::bands) beside them. Without these, matching goes by peaks alone.
     #[must_use]
-    pub fn from_peaks(peaks: Vec<Peak>, duration_s: f64, config: &Config) -> Self {
+    pub fn from_parts(
+        peaks: Vec<Peak>,
+        sub_fingerprints: Vec<u64>,
+        duration_s: f64,
+        config: &Config,
+    ) -> Self {
         let landmarks = pair_all(&peaks, &config.landmarks, config.landmarks.reference_fan_out);
-        Self { config_id: config.id(), duration_s, peaks, landmarks }
+        Self { config_id: config.id(), duration_s, peaks, landmarks, sub_fingerprints }
     }
 
     /// Names the configuration that it was made with.
@@ -57,17 +66,26 @@ impl Fingerprint {
         &self.landmarks
     }
 
+    /// The sub-fingerprints, one for every [`FRAMES`](crate::bands::FRAMES) frames.
+    #[must_use]
+    pub fn sub_fingerprints(&self) -> &[u64] {
+        &self.sub_fingerprints
+    }
+
     /// Serialises with version and checksum. The landmarks are left out: peaks give them back.
     ///
     /// # Errors
     /// [`Error::Corrupt`] where its peaks are not in the order of their frames.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let (mut bytes, mut packed) = (Cursor::new(Vec::new()), Vec::new());
+        let mut words = Vec::new();
+        pack_words(&self.sub_fingerprints, &mut words);
         pack_peaks(&self.peaks, &mut packed)
             .and_then(|()| {
                 KIND.seal(&mut bytes, |content| {
                     content.record(&(self.config_id, self.duration_s))?;
-                    content.list(&packed)
+                    content.list(&packed)?;
+                    content.list(&words)
                 })
             })
             .map_err(|e| Error::Corrupt { what: KIND.name, detail: e.to_string() })?;
@@ -80,17 +98,20 @@ impl Fingerprint {
     /// [`Error::BadMagic`], [`Error::Version`] or [`Error::Corrupt`] for other bytes,
     /// [`Error::ConfigMismatch`] where another configuration than `config` made it.
     pub fn from_bytes(bytes: &[u8], config: &Config) -> Result<Self> {
-        let (found, duration_s, peaks) = KIND.open(&mut Source::of_bytes(bytes), |content| {
-            let mut bytes = Vec::new();
-            content.list(&mut bytes)?;
-            let (config_id, duration_s): (ConfigId, f64) = sealed::decode(&bytes)?;
-            content.list(&mut bytes)?;
-            Ok((config_id, duration_s, unpack_peaks(&bytes)?))
-        })?;
+        let (found, duration_s, peaks, words) =
+            KIND.open(&mut Source::of_bytes(bytes), |content| {
+                let mut bytes = Vec::new();
+                content.list(&mut bytes)?;
+                let (config_id, duration_s): (ConfigId, f64) = sealed::decode(&bytes)?;
+                content.list(&mut bytes)?;
+                let peaks = unpack_peaks(&bytes)?;
+                content.list(&mut bytes)?;
+                Ok((config_id, duration_s, peaks, unpack_words(&bytes)?))
+            })?;
         if found != config.id() {
             return Err(Error::ConfigMismatch { expected: config.id(), found });
         }
-        Ok(Self::from_peaks(peaks, duration_s, config))
+        Ok(Self::from_parts(peaks, words, duration_s, config))
     }
 }
 
@@ -140,6 +161,20 @@ pub(crate) fn unpack_peaks(bytes: &[u8]) -> io::Result<Vec<Peak>> {
     Ok(peaks)
 }
 
+/// Sub-fingerprints as they are stored, eight bytes each.
+pub(crate) fn pack_words(words: &[u64], bytes: &mut Vec<u8>) {
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+}
+
+/// Reads what [`pack_words`] wrote.
+pub(crate) fn unpack_words(bytes: &[u8]) -> io::Result<Vec<u64>> {
+    let (words, rest) = bytes.as_chunks();
+    if !rest.is_empty() {
+        return Err(sealed::invalid("a list of sub-fingerprints is cut"));
+    }
+    Ok(words.iter().map(|&word| u64::from_le_bytes(word)).collect())
+}
+
 /// A clip as the matchers want it: more peaks and more landmarks than a reference keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
@@ -148,6 +183,7 @@ pub struct Query {
     peaks: Vec<Peak>,
     landmarks: Vec<Landmark>,
     levels: LevelMap,
+    bands: BandLevels,
 }
 
 impl Query {
@@ -180,6 +216,12 @@ impl Query {
     pub fn levels(&self) -> &LevelMap {
         &self.levels
     }
+
+    /// How its sound is spread over the bands.
+    #[must_use]
+    pub fn bands(&self) -> &BandLevels {
+        &self.bands
+    }
 }
 
 /// Makes fingerprints and queries. Owns configuration, plans and scratch: make one per thread and
@@ -202,10 +244,12 @@ pub struct Fingerprinter {
     config: Config,
     stft: Stft,
     picker: PeakPicker,
+    sub_fingerprinter: SubFingerprinter,
     /// For the input rate seen last.
     resampler: Option<Resampler>,
     resampled: Vec<f32>,
     peaks: Vec<Peak>,
+    sub_fingerprints: Vec<u64>,
     /// Samples analysed so far.
     samples: u64,
     loudest_db: f32,
@@ -236,9 +280,11 @@ impl Fingerprinter {
         Ok(Self {
             stft: Stft::new(&config.stft)?,
             picker: PeakPicker::new(&config.peaks, &config.stft),
+            sub_fingerprinter: SubFingerprinter::new(&config.stft),
             resampler: None,
             resampled: Vec::with_capacity(PIECE_SAMPLES),
             peaks: Vec::new(),
+            sub_fingerprints: Vec::new(),
             samples: 0,
             loudest_db: f32::NEG_INFINITY,
             rows: None,
@@ -284,7 +330,8 @@ impl Fingerprinter {
         } else {
             self.peaks.clone()
         };
-        let fingerprint = Fingerprint::from_peaks(peaks, duration_s, &self.config);
+        let words = self.sub_fingerprints.clone();
+        let fingerprint = Fingerprint::from_parts(peaks, words, duration_s, &self.config);
         self.check(duration_s, &fingerprint.landmarks)?;
         Ok(fingerprint)
     }
@@ -302,7 +349,8 @@ impl Fingerprinter {
         let config_id = self.config.id();
         let silent = |frame: usize| rows.powers_db[frame] < self.config.peaks.silence_db;
         let levels = LevelMap::new(&rows.levels_db, self.config.stft.bins(), silent);
-        Ok(Query { config_id, duration_s, peaks: self.peaks.clone(), landmarks, levels })
+        let bands = BandLevels::new(rows.levels_db, &self.config.stft);
+        Ok(Query { config_id, duration_s, peaks: self.peaks.clone(), landmarks, levels, bands })
     }
 
     /// The fingerprint of a whole mono signal.
@@ -365,12 +413,14 @@ impl Fingerprinter {
         }
         self.stft.reset();
         self.picker.reset();
+        self.sub_fingerprinter.reset();
         self.rows = None;
         self.begin();
     }
 
     fn begin(&mut self) {
         self.peaks.clear();
+        self.sub_fingerprints.clear();
         self.samples = 0;
         self.loudest_db = f32::NEG_INFINITY;
     }
@@ -382,11 +432,14 @@ impl Fingerprinter {
         }
         self.samples += self.resampled.len() as u64;
         let rank = self.rank();
-        let Self { stft, picker, resampled, peaks, loudest_db, rows, .. } = self;
+        let Self { stft, picker, sub_fingerprinter, resampled, peaks, loudest_db, rows, .. } = self;
+        let words = &mut self.sub_fingerprints;
         stft.push(resampled, |frame| {
             if let Some(rows) = rows {
                 rows.levels_db.extend_from_slice(frame.levels_db);
                 rows.powers_db.push(frame.power_db);
+            } else {
+                sub_fingerprinter.push(frame.levels_db, |word| words.push(word));
             }
             *loudest_db = loudest_db.max(frame.power_db);
             picker.push(frame, |peak| peaks.extend((peak.rank < rank).then_some(peak)));
@@ -411,8 +464,9 @@ impl Fingerprinter {
     fn end(&mut self) -> f64 {
         self.flush_resampler();
         let rank = self.rank();
-        let Self { picker, peaks, .. } = self;
+        let Self { picker, peaks, sub_fingerprinter, sub_fingerprints, .. } = self;
         picker.finish(|peak| peaks.extend((peak.rank < rank).then_some(peak)));
+        sub_fingerprinter.finish(|word| sub_fingerprints.push(word));
         self.stft.reset();
         let samples = std::mem::take(&mut self.samples);
         self.config.stft.sample_rate.seconds(samples)
@@ -443,7 +497,8 @@ mod tests {
         let peak = |time| Peak { time, bin: 4_000, contrast: 77, rank: 3 };
         let times = [5, 0, 16, 60_016, 60_001, 200_000_000, 199_999_985];
         let peaks: Vec<Peak> = times.map(peak).to_vec();
-        let fingerprint = Fingerprint::from_peaks(peaks, 1.0, &Config::default());
+        let words = vec![0, 1, u64::MAX];
+        let fingerprint = Fingerprint::from_parts(peaks, words, 1.0, &Config::default());
         let bytes = fingerprint.to_bytes().unwrap();
         assert_eq!(Fingerprint::from_bytes(&bytes, &Config::default()).unwrap(), fingerprint);
     }

@@ -123,6 +123,7 @@ impl HashIndex {
         self.segments.push(newest);
         // Copied only now, so that a long track's peaks are not in memory beside the sorting.
         track.peaks = fingerprint.peaks().to_vec();
+        track.sub_fingerprints = fingerprint.sub_fingerprints().to_vec();
         self.catalog.add(track);
         Ok(id)
     }

@@ -77,7 +77,9 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod agreement;
 pub mod alignment;
+pub mod bands;
 pub mod catalog;
 pub mod config;
 #[cfg(feature = "decode")]

@@ -238,7 +238,7 @@ mod tests {
 
     fn track(peaks: Vec<Peak>) -> Track {
         let config = Config::default();
-        let fingerprint = Fingerprint::from_peaks(peaks.clone(), 60.0, &config);
+        let fingerprint = Fingerprint::from_parts(peaks.clone(), Vec::new(), 60.0, &config);
         let catalog = Catalog::new(config).unwrap();
         Track { peaks, ..catalog.place(TrackInfo::named("a"), &fingerprint).unwrap() }
     }

@@ -1,12 +1,12 @@
 //! The file of an index: the only place that knows its layout.
 //!
 //! Three envelopes (see `sealed`), one after the other: the configuration, the tracks with their
-//! peaks, the postings. Damage to the postings alone loses nothing, for the peaks give them back.
+//! peaks and sub-fingerprints, the postings. Damage to the postings alone loses nothing, for the peaks give them back.
 
 use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::fingerprint::{pack_peaks, unpack_peaks};
+use crate::fingerprint::{pack_peaks, pack_words, unpack_peaks, unpack_words};
 use crate::sealed::{self, Content, Kind, Sealing, Source};
 use crate::segment::Segment;
 use crate::tags::Tags;
@@ -16,12 +16,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const CONFIG: Kind = Kind { name: "index", magic: b"EARMARKI", version: VERSION };
 const TRACKS: Kind = Kind { name: "index (tracks)", magic: b"EARMARKT", version: VERSION };
 const POSTINGS: Kind = Kind { name: "index (postings)", magic: b"EARMARKP", version: VERSION };
 
-/// What is stored of a track beside its peaks.
+/// What is stored of a track beside its peaks and sub-fingerprints.
 #[derive(Encode, BorrowDecode)]
 struct Head<'a> {
     id: TrackId,
@@ -70,7 +70,8 @@ fn write_tracks<W: Write>(content: &mut Sealing<W>, catalog: &Catalog) -> io::Re
     content.record(&catalog.next_id())?;
     let mut packed = Vec::new();
     for track in catalog.tracks() {
-        let Track { id, info, duration_s, landmarks, first_frame, frames, peaks } = track;
+        let Track { id, info, duration_s, landmarks, first_frame, frames, peaks, sub_fingerprints } =
+            track;
         let TrackInfo { name, tags: Tags { title, artist, album } } = info;
         content.record(&Head {
             id: *id,
@@ -85,6 +86,9 @@ fn write_tracks<W: Write>(content: &mut Sealing<W>, catalog: &Catalog) -> io::Re
         })?;
         packed.clear();
         pack_peaks(peaks, &mut packed)?;
+        content.list(&packed)?;
+        packed.clear();
+        pack_words(sub_fingerprints, &mut packed);
         content.list(&packed)?;
     }
     Ok(())
@@ -118,12 +122,23 @@ fn read_tracks<R: Read>(content: &mut Content<R>) -> io::Result<(u32, Vec<Track>
     while !content.is_empty() {
         content.list(&mut head)?;
         content.list(&mut packed)?;
+        let peaks = unpack_peaks(&packed)?;
+        content.list(&mut packed)?;
+        let sub_fingerprints = unpack_words(&packed)?;
         let Head { id, name, title, artist, album, duration_s, landmarks, first_frame, frames } =
             sealed::decode(&head)?;
         let [title, artist, album] = [title, artist, album].map(|tag| tag.map(String::from));
         let info = TrackInfo { name: name.into(), tags: Tags { title, artist, album } };
-        let peaks = unpack_peaks(&packed)?;
-        tracks.push(Track { id, info, duration_s, landmarks, first_frame, frames, peaks });
+        tracks.push(Track {
+            id,
+            info,
+            duration_s,
+            landmarks,
+            first_frame,
+            frames,
+            peaks,
+            sub_fingerprints,
+        });
     }
     Ok((next_id, tracks))
 }

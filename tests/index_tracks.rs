@@ -77,7 +77,7 @@ fn replacing_takes_the_new_audio() {
     // A fingerprint that does not fit leaves the old track alone.
     let mut config = Config::default();
     config.peaks.reference_rank = 4;
-    let odd = Fingerprint::from_peaks(prints[0].peaks().to_vec(), 10.0, &config);
+    let odd = Fingerprint::from_parts(prints[0].peaks().to_vec(), Vec::new(), 10.0, &config);
     assert!(matches!(
         index.replace(TrackInfo::named("d"), &odd),
         Err(Error::ConfigMismatch { .. })
@@ -191,7 +191,7 @@ fn every_candidate_may_be_verified() {
 fn a_duration_that_makes_no_sense_does_no_harm() {
     for duration_s in [f64::NAN, -1.0, 0.0, f64::INFINITY] {
         let peaks = example().prints[1].peaks().to_vec();
-        let odd = Fingerprint::from_peaks(peaks, duration_s, &Config::default());
+        let odd = Fingerprint::from_parts(peaks, Vec::new(), duration_s, &Config::default());
         let mut index = HashIndex::new(Config::default()).unwrap();
         index.add(TrackInfo::named("odd"), &odd).unwrap();
         assert_eq!(names(&search(&index, &example().clip)), ["odd"]);

@@ -262,8 +262,8 @@ fn a_change_of_rate_goes_on_in_time() {
 #[test]
 fn peaks_give_the_landmarks_back() {
     let (_, whole) = example(0);
-    let again =
-        Fingerprint::from_peaks(whole.peaks().to_vec(), whole.duration_s(), &Config::default());
+    let (peaks, words) = (whole.peaks().to_vec(), whole.sub_fingerprints().to_vec());
+    let again = Fingerprint::from_parts(peaks, words, whole.duration_s(), &Config::default());
     assert_eq!(&again, whole);
     assert_eq!(whole.config_id(), Config::default().id());
 }

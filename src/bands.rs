@@ -1,0 +1,276 @@
+//! Sub-fingerprints: which bands are louder than they usually are, eight times a second.
+//!
+//! Peaks are few and sharp: they say where a recording stands to a hundredth of a second, but in
+//! noise and in echoes most of them are gone. How the sound is spread over the bands, and how that
+//! changes, is blurred and robust. A sub-fingerprint keeps one bit of it for each of [`BANDS`] bands
+//! (J. Haitsma and T. Kalker, "A highly robust audio fingerprinting system", ISMIR 2002, have bits
+//! for differences between neighbours): whether the band's share of the sound, over four frames, is
+//! larger than its average over the four seconds around them.
+//!
+//! They find nothing by themselves. [`agreement`](crate::agreement) asks how well those of a track
+//! go with a clip where the peaks put it.
+
+use crate::config::StftConfig;
+use crate::peaks::greater;
+use std::collections::VecDeque;
+
+/// Number of bands, of equal width in octaves, between 300 and 3,400 Hz: what telephones carry.
+pub const BANDS: usize = 64;
+/// Frames of a sub-fingerprint.
+pub const FRAMES: usize = 4;
+
+const MIN_HZ: f32 = 300.0;
+const MAX_HZ: f32 = 3400.0;
+/// Sub-fingerprints to each side of one that its levels are compared with.
+const SURROUNDINGS: usize = 16;
+/// Levels below this, in dB re a full-scale sine, are silence to whoever made the recording.
+const FLOOR_DB: f32 = -110.0;
+/// Levels are counted in parts of a dB, so that their sums are exact.
+const PARTS_OF_DB: f32 = 16.0;
+
+/// A number for each band.
+pub(crate) type OfBands = [i32; BANDS];
+
+/// Where the bands lie.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Bands {
+    /// Edges between bands, as bins of a whole transform.
+    edges: [f32; BANDS + 1],
+    first_bin: usize,
+}
+
+impl Bands {
+    /// Bands of frames that are made with `config`. Where these have little of what telephones
+    /// carry, the bands are spread over all they have.
+    pub fn new(config: &StftConfig) -> Self {
+        let (low, high) = (config.min_hz.max(MIN_HZ), config.max_hz.min(MAX_HZ));
+        let narrow = high < 2.0 * low;
+        let (low, high) = if narrow { (config.min_hz, config.max_hz) } else { (low, high) };
+        // Not the platform's logarithm, which may round an edge to another bin.
+        let octaves = libm::log2(f64::from(high / low));
+        let edge = |i: usize| {
+            let ratio = libm::exp2(octaves * i as f64 / BANDS as f64);
+            f64::from(low / config.bin_hz()) * ratio
+        };
+        Self { edges: std::array::from_fn(|i| edge(i) as f32), first_bin: config.first_bin() }
+    }
+
+    /// The level of each band in a row of levels in dB: the highest in it, in parts of a dB. With
+    /// all frequencies multiplied by `pitch`.
+    pub fn levels(&self, levels_db: &[f32], pitch: f32) -> OfBands {
+        let last = levels_db.len().saturating_sub(1);
+        let bin =
+            |edge: f32| ((edge * pitch + 0.5) as usize).saturating_sub(self.first_bin).min(last);
+        std::array::from_fn(|band| {
+            let first = bin(self.edges[band]);
+            let end = bin(self.edges[band + 1]).max(first + 1).min(levels_db.len());
+            let highest = levels_db[first..end].iter().fold(FLOOR_DB, |a, &b| greater(a, b));
+            (highest * PARTS_OF_DB) as i32
+        })
+    }
+}
+
+/// What each band has beyond the average band, times their number.
+pub(crate) fn shares(levels: &OfBands) -> OfBands {
+    let sum: i32 = levels.iter().sum();
+    levels.map(|level| BANDS as i32 * level - sum)
+}
+
+/// Makes sub-fingerprints of frames, one by one.
+#[derive(Clone, Debug)]
+pub struct SubFingerprinter {
+    bands: Bands,
+    /// Sum of the levels of the frames that are not yet a sub-fingerprint,
+    sum: OfBands,
+    /// and how many they are.
+    frames: usize,
+    /// Shares of the sub-fingerprints that may still be compared with another.
+    shares: VecDeque<OfBands>,
+    /// Their sums.
+    total: OfBands,
+    /// How many of them have been told.
+    told: usize,
+}
+
+impl SubFingerprinter {
+    /// For frames that are made with `config`.
+    #[must_use]
+    pub fn new(config: &StftConfig) -> Self {
+        Self {
+            bands: Bands::new(config),
+            sum: [0; BANDS],
+            frames: 0,
+            shares: VecDeque::with_capacity(2 * SURROUNDINGS + 2),
+            total: [0; BANDS],
+            told: 0,
+        }
+    }
+
+    /// Takes the next frame's levels in dB; calls `each` with a sub-fingerprint once it is known,
+    /// two seconds later. Its lowest bit is the lowest band.
+    pub fn push(&mut self, levels_db: &[f32], each: impl FnMut(u64)) {
+        add(&mut self.sum, &self.bands.levels(levels_db, 1.0));
+        self.frames += 1;
+        if self.frames < FRAMES {
+            return;
+        }
+        let shares = shares(&self.sum);
+        (self.sum, self.frames) = ([0; BANDS], 0);
+        add(&mut self.total, &shares);
+        self.shares.push_back(shares);
+        if self.shares.len() > 2 * SURROUNDINGS + 1 {
+            self.leave();
+        }
+        if self.shares.len() - self.told > SURROUNDINGS {
+            self.tell(each);
+        }
+    }
+
+    /// Tells the sub-fingerprints that are left, and begins another signal. Frames that do not make
+    /// up one are dropped.
+    pub fn finish(&mut self, mut each: impl FnMut(u64)) {
+        while self.told < self.shares.len() {
+            if self.told > SURROUNDINGS {
+                self.leave();
+            }
+            self.tell(&mut each);
+        }
+        self.reset();
+    }
+
+    /// Begins another signal.
+    pub fn reset(&mut self) {
+        (self.sum, self.frames) = ([0; BANDS], 0);
+        self.shares.clear();
+        (self.total, self.told) = ([0; BANDS], 0);
+    }
+
+    /// Drops the oldest.
+    fn leave(&mut self) {
+        if let Some(oldest) = self.shares.pop_front() {
+            self.total.iter_mut().zip(oldest).for_each(|(total, share)| *total -= share);
+            self.told -= 1;
+        }
+    }
+
+    /// Tells the next one: all that it is compared with are here.
+    fn tell(&mut self, mut each: impl FnMut(u64)) {
+        let count = self.shares.len() as i32;
+        let louder = self.shares[self.told].iter().zip(&self.total);
+        let bits = louder.map(|(share, total)| u64::from(count * share > *total));
+        each(bits.rev().fold(0, |word, bit| word << 1 | bit));
+        self.told += 1;
+    }
+}
+
+pub(crate) fn add(sum: &mut OfBands, levels: &OfBands) {
+    sum.iter_mut().zip(levels).for_each(|(sum, level)| *sum += level);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{noise, rng};
+    use proptest::prelude::*;
+
+    const BINS: usize = 883;
+
+    fn rows(frames: usize, seed: u64) -> Vec<f32> {
+        noise(frames * BINS, seed).iter().map(|x| 60.0 * x - 50.0).collect()
+    }
+
+    fn sub_fingerprints(rows: &[f32]) -> Vec<u64> {
+        let mut maker = SubFingerprinter::new(&StftConfig::default());
+        let mut words = Vec::new();
+        rows.chunks_exact(BINS).for_each(|row| maker.push(row, |word| words.push(word)));
+        maker.finish(|word| words.push(word));
+        words
+    }
+
+    /// The definition, written down as it reads.
+    fn naive(rows: &[f32]) -> Vec<u64> {
+        let bands = Bands::new(&StftConfig::default());
+        let frames: Vec<Vec<i64>> = (rows.chunks_exact(BINS))
+            .map(|row| bands.levels(row, 1.0).map(i64::from).to_vec())
+            .collect();
+        // Twice a mean of means is avoided by common denominators.
+        let share = |word: usize, band: usize| -> i64 {
+            let of =
+                |band: usize| (0..FRAMES).map(|f| frames[FRAMES * word + f][band]).sum::<i64>();
+            BANDS as i64 * of(band) - (0..BANDS).map(of).sum::<i64>()
+        };
+        let words = frames.len() / FRAMES;
+        let bit = |word: usize, band: usize| {
+            let around = word.saturating_sub(SURROUNDINGS)..(word + SURROUNDINGS + 1).min(words);
+            let count = around.len() as i64;
+            count * share(word, band) > around.map(|w| share(w, band)).sum::<i64>()
+        };
+        (0..words)
+            .map(|word| (0..BANDS).map(|band| u64::from(bit(word, band)) << band).sum())
+            .collect()
+    }
+
+    #[test]
+    fn sub_fingerprints_agree_with_their_definition() {
+        for frames in [0, 3, 4, 50, 4 * SURROUNDINGS + 4, 4 * SURROUNDINGS + 9, 211] {
+            let rows = rows(frames, 4);
+            assert_eq!(sub_fingerprints(&rows), naive(&rows), "{frames} frames");
+        }
+    }
+
+    #[test]
+    fn a_new_signal_has_nothing_of_the_last() {
+        let (first, second) = (rows(90, 1), rows(170, 2));
+        let mut maker = SubFingerprinter::new(&StftConfig::default());
+        first.chunks_exact(BINS).for_each(|row| maker.push(row, |_| ()));
+        maker.reset();
+        let mut words = Vec::new();
+        second.chunks_exact(BINS).for_each(|row| maker.push(row, |word| words.push(word)));
+        maker.finish(|word| words.push(word));
+        assert_eq!(words, sub_fingerprints(&second));
+        words.clear();
+        first.chunks_exact(BINS).for_each(|row| maker.push(row, |word| words.push(word)));
+        maker.finish(|word| words.push(word));
+        assert_eq!(words, sub_fingerprints(&first));
+    }
+
+    #[test]
+    fn bands_are_equally_wide_in_octaves_and_hold_a_bin_each() {
+        let config = StftConfig::default();
+        let bands = Bands::new(&config);
+        let hz = bands.edges.map(|edge| edge * config.bin_hz());
+        assert!((hz[0] - 300.0).abs() < 0.1 && (hz[BANDS] - 3400.0).abs() < 0.1);
+        let ratio = (3400.0f32 / 300.0).powf(1.0 / BANDS as f32);
+        assert!(hz.windows(2).all(|w| (w[1] / w[0] - ratio).abs() < 1e-4));
+        // A tone is loudest in its band, at any pitch.
+        let mut random = rng(7);
+        for _ in 0..300 {
+            let (bin, pitch) = ((random() * 700.0) as usize + 60, 0.8 + 0.4 * random());
+            let mut row = vec![-90.0; BINS];
+            row[bin] = -20.0;
+            let levels = bands.levels(&row, pitch);
+            let loud = |band: &usize| levels[*band] == -320;
+            let edge = |i: usize| (bands.edges[i] * pitch + 0.5) as usize - config.first_bin();
+            let want = (0..BANDS).find(|&band| (edge(band)..edge(band + 1)).contains(&bin));
+            assert_eq!((0..BANDS).find(loud), want, "bin {bin}, pitch {pitch}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_analysis_band_will_do(min_hz in 8.0f32..1800.0, width in 2.0f32..20.0, window in 5u32..16) {
+            let config = StftConfig {
+                window_samples: 1 << window,
+                hop_samples: 16,
+                min_hz,
+                max_hz: (min_hz * width).min(3600.0),
+                ..Default::default()
+            };
+            let row: Vec<f32> = noise(config.bins(), 3).iter().map(|x| 400.0 * x).collect();
+            prop_assume!(!row.is_empty());
+            let levels = Bands::new(&config).levels(&row, 1.3);
+            let floor = (FLOOR_DB * PARTS_OF_DB) as i32;
+            prop_assert!(levels.iter().all(|level| (floor..=3200).contains(level)));
+        }
+    }
+}
