@@ -49,7 +49,8 @@ impl BandLevels {
     #[must_use]
     pub fn new(levels_db: Vec<f32>, config: &StftConfig) -> Self {
         let (bands, bins) = (Bands::new(config), config.bins());
-        let levels = levels_db.chunks_exact(bins).map(|row| bands.levels(row, 1.0)).collect();
+        let of_bands = bands.bins(1.0);
+        let levels = levels_db.chunks_exact(bins).map(|row| of_bands.levels(row)).collect();
         Self { bands, bins, levels_db, levels }
     }
 
@@ -100,7 +101,8 @@ impl BandLevels {
     fn shifted(&self, pitch: f64, frames: &Range<usize>) -> Vec<OfBands> {
         let rows = self.levels_db[frames.start * self.bins..frames.end * self.bins]
             .chunks_exact(self.bins);
-        rows.map(|row| self.bands.levels(row, pitch as f32)).collect()
+        let of_bands = self.bands.bins(pitch);
+        rows.map(|row| of_bands.levels(row)).collect()
     }
 }
 

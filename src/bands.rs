@@ -13,6 +13,7 @@
 use crate::config::StftConfig;
 use crate::peaks::greater;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Number of bands, of equal width in octaves, between 300 and 3,400 Hz: what telephones carry.
 pub const BANDS: usize = 64;
@@ -37,6 +38,8 @@ pub(crate) struct Bands {
     /// Edges between bands, as bins of a whole transform.
     edges: [f32; BANDS + 1],
     first_bin: usize,
+    /// Number of bins of the analysis band.
+    bins: usize,
 }
 
 impl Bands {
@@ -52,21 +55,37 @@ impl Bands {
             let ratio = libm::exp2(octaves * i as f64 / BANDS as f64);
             f64::from(low / config.bin_hz()) * ratio
         };
-        Self { edges: std::array::from_fn(|i| edge(i) as f32), first_bin: config.first_bin() }
+        Self {
+            edges: std::array::from_fn(|i| edge(i) as f32),
+            first_bin: config.first_bin(),
+            bins: config.bins().max(1),
+        }
     }
 
-    /// The level of each band in a row of levels in dB: the highest in it, in parts of a dB. With
-    /// all frequencies multiplied by `pitch`.
-    pub fn levels(&self, levels_db: &[f32], pitch: f32) -> OfBands {
-        let last = levels_db.len().saturating_sub(1);
-        let bin =
-            |edge: f32| ((edge * pitch + 0.5) as usize).saturating_sub(self.first_bin).min(last);
-        std::array::from_fn(|band| {
-            let first = bin(self.edges[band]);
-            let end = bin(self.edges[band + 1]).max(first + 1).min(levels_db.len());
-            let highest = levels_db[first..end].iter().fold(FLOOR_DB, |a, &b| greater(a, b));
-            (highest * PARTS_OF_DB) as i32
-        })
+    /// The bins of each band, with all frequencies multiplied by `pitch`.
+    pub fn bins(&self, pitch: f64) -> BinsOfBands {
+        let bin = |edge: f32| (f64::from(edge) * pitch + 0.5) as usize;
+        let bin = |i: usize| bin(self.edges[i]).saturating_sub(self.first_bin);
+        BinsOfBands(std::array::from_fn(|band| {
+            let first = bin(band).min(self.bins - 1);
+            first..bin(band + 1).min(self.bins).max(first + 1)
+        }))
+    }
+}
+
+/// The bins of the analysis band that make up each band: one at least.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BinsOfBands([Range<usize>; BANDS]);
+
+impl BinsOfBands {
+    /// The level of each band in a row of levels in dB: the highest in it, in parts of a dB.
+    pub fn levels(&self, levels_db: &[f32]) -> OfBands {
+        let mut levels = [0; BANDS];
+        for (level, bins) in levels.iter_mut().zip(&self.0) {
+            let row = levels_db.get(bins.clone()).unwrap_or_default();
+            *level = (row.iter().fold(FLOOR_DB, |a, &b| greater(a, b)) * PARTS_OF_DB) as i32;
+        }
+        levels
     }
 }
 
@@ -79,7 +98,7 @@ pub(crate) fn shares(levels: &OfBands) -> OfBands {
 /// Makes sub-fingerprints of frames, one by one.
 #[derive(Clone, Debug)]
 pub struct SubFingerprinter {
-    bands: Bands,
+    bins: BinsOfBands,
     /// Sum of the levels of the frames that are not yet a sub-fingerprint,
     sum: OfBands,
     /// and how many they are.
@@ -97,7 +116,7 @@ impl SubFingerprinter {
     #[must_use]
     pub fn new(config: &StftConfig) -> Self {
         Self {
-            bands: Bands::new(config),
+            bins: Bands::new(config).bins(1.0),
             sum: [0; BANDS],
             frames: 0,
             shares: VecDeque::with_capacity(2 * SURROUNDINGS + 2),
@@ -109,7 +128,7 @@ impl SubFingerprinter {
     /// Takes the next frame's levels in dB; calls `each` with a sub-fingerprint once it is known,
     /// two seconds later. Its lowest bit is the lowest band.
     pub fn push(&mut self, levels_db: &[f32], each: impl FnMut(u64)) {
-        add(&mut self.sum, &self.bands.levels(levels_db, 1.0));
+        add(&mut self.sum, &self.bins.levels(levels_db));
         self.frames += 1;
         if self.frames < FRAMES {
             return;
@@ -189,10 +208,9 @@ mod tests {
 
     /// The definition, written down as it reads.
     fn naive(rows: &[f32]) -> Vec<u64> {
-        let bands = Bands::new(&StftConfig::default());
-        let frames: Vec<Vec<i64>> = (rows.chunks_exact(BINS))
-            .map(|row| bands.levels(row, 1.0).map(i64::from).to_vec())
-            .collect();
+        let bins = Bands::new(&StftConfig::default()).bins(1.0);
+        let frames: Vec<Vec<i64>> =
+            (rows.chunks_exact(BINS)).map(|row| bins.levels(row).map(i64::from).to_vec()).collect();
         // Twice a mean of means is avoided by common denominators.
         let share = |word: usize, band: usize| -> i64 {
             let of =
@@ -245,12 +263,13 @@ mod tests {
         // A tone is loudest in its band, at any pitch.
         let mut random = rng(7);
         for _ in 0..300 {
-            let (bin, pitch) = ((random() * 700.0) as usize + 60, 0.8 + 0.4 * random());
+            let (bin, pitch) = ((random() * 700.0) as usize + 60, 0.8 + 0.4 * f64::from(random()));
             let mut row = vec![-90.0; BINS];
             row[bin] = -20.0;
-            let levels = bands.levels(&row, pitch);
+            let levels = bands.bins(pitch).levels(&row);
             let loud = |band: &usize| levels[*band] == -320;
-            let edge = |i: usize| (bands.edges[i] * pitch + 0.5) as usize - config.first_bin();
+            let edge =
+                |i: usize| (f64::from(bands.edges[i]) * pitch + 0.5) as usize - config.first_bin();
             let want = (0..BANDS).find(|&band| (edge(band)..edge(band + 1)).contains(&bin));
             assert_eq!((0..BANDS).find(loud), want, "bin {bin}, pitch {pitch}");
         }
@@ -268,7 +287,7 @@ mod tests {
             };
             let row: Vec<f32> = noise(config.bins(), 3).iter().map(|x| 400.0 * x).collect();
             prop_assume!(!row.is_empty());
-            let levels = Bands::new(&config).levels(&row, 1.3);
+            let levels = Bands::new(&config).bins(1.3).levels(&row);
             let floor = (FLOOR_DB * PARTS_OF_DB) as i32;
             prop_assert!(levels.iter().all(|level| (floor..=3200).contains(level)));
         }

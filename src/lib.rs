@@ -32,10 +32,12 @@
 //! | transform | [`spectrogram`] | samples | levels in dB over time and frequency |
 //! | pick | [`peaks`] | levels | peaks: local maxima that stand out |
 //! | pair | [`landmark`] | peaks | landmarks: pairs of peaks, and their hashes |
+//! | summarise | [`bands`] | levels | sub-fingerprints: which bands are louder than usual |
 //! | all of these | [`fingerprint`] | samples or files | fingerprints and queries |
 //! | keep | [`catalog`], [`index`](mod@index), [`kdtree`] | fingerprints | an index |
 //! | align | [`alignment`] | a query and an index | places where many landmarks agree |
 //! | verify | [`verification`] | such a place | evidence: are the track's peaks there in the clip? |
+//! | confirm | [`agreement`] | the strongest of them | evidence: do the bands go together? |
 //! | decide | [`matching`] | evidence | matches, best first |
 //! | again, otherwise | [`speed`] | a clip not found, assumed speeds | places and the speeds that fit them |
 //!

@@ -1,8 +1,10 @@
 //! From a query to matches: align, verify, decide, rank.
 //!
 //! The offset histogram (see [`alignment`](crate::alignment)) proposes places,
-//! [verification](crate::verification) weighs the evidence for each, and the decision is made in
-//! terms that mean something: how many matches as strong as this would chance give in this search?
+//! [verification](crate::verification) weighs the evidence of peaks for each, the
+//! [agreement](crate::agreement) of sub-fingerprints is added for the strongest, and the decision is
+//! made in terms that mean something: how many matches as strong as this would a search give that has
+//! none to find?
 
 use crate::alignment::{Alignment, LandmarkIndex, alignments};
 use crate::catalog::Catalog;
@@ -90,8 +92,9 @@ pub struct Match {
     pub pitch: f64,
     /// Landmarks of the clip that agree on the offset.
     pub votes: u32,
-    /// Number of chance matches at least this strong that are to be expected when this clip is
-    /// searched in this index.
+    /// Number of matches at least this strong that are to be expected when a clip like this, of a
+    /// recording that is not in the index, is searched in it: by chance, or because music of one
+    /// making is alike.
     pub false_alarms: f64,
     /// A stronger match, of another track, whose audio is the same here: a copy, a remaster, a
     /// shared sample. What is heard cannot tell which of them it comes from.
