@@ -216,6 +216,8 @@ const STRETCH_HANDICAP: f64 = 3.0;
 /// Share of the strongest rival's strength that is taken off. What else the index holds tells how far
 /// chance goes for this clip: to the beat and in the same key, it goes far.
 const RIVAL_SHARE: f64 = 0.5;
+/// This share of a strength is nearly as much.
+const NEARLY: f64 = 0.9;
 /// False alarms, as powers of ten, in a search with 200 alignments of 5 s: 10^(CHANCE − CHANCE_SLOPE ·
 /// strength) by chance, the strengths of other lengths being larger by this power of theirs,
 const CHANCE: f64 = 1.76;
@@ -322,6 +324,7 @@ fn rank<'v, 'a>(
         if kept.len() >= config.max_matches || !possible {
             break;
         }
+        let v = fullest(&verified[i..]);
         let mut m = describe(catalog, query, v);
         let overlaps = |k: &Match| {
             k.query.overlap_s(&m.query) > 0.5 * k.query.length_s().min(m.query.length_s())
@@ -342,6 +345,22 @@ fn rank<'v, 'a>(
     }
     kept.sort_by(|(a, _), (b, _)| a.false_alarms.total_cmp(&b.false_alarms));
     kept
+}
+
+/// The first of some alignments; or one of the same track, played otherwise, that is nearly as strong
+/// and explains that part of the clip and as much again: at another tempo, the track's own fits for a
+/// second or two.
+fn fullest<'v, 'a>(verified: &'v [Verified<'a>]) -> &'v Verified<'a> {
+    let first = &verified[0];
+    let mut near = verified.iter().take_while(|v| v.strength > NEARLY * first.strength);
+    let fuller = near.find(|v| {
+        v.alignment.track.id == first.alignment.track.id
+            && v.alignment.playback != first.alignment.playback
+            && v.frames.start <= first.frames.start
+            && v.frames.end >= first.frames.end
+            && v.frames.len() >= 2 * first.frames.len()
+    });
+    fuller.unwrap_or(first)
 }
 
 fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>) -> Match {
