@@ -100,6 +100,7 @@ pub mod tags;
 pub mod units;
 pub mod verification;
 
+mod packing;
 mod sealed;
 mod segment;
 mod storage;

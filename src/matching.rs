@@ -218,8 +218,8 @@ const STRETCH_HANDICAP: f64 = 3.0;
 const RIVAL_SHARE: f64 = 0.5;
 /// This share of a strength is nearly as much.
 const NEARLY: f64 = 0.9;
-/// False alarms, as powers of ten, in a search with 200 alignments of 5 s: 10^(CHANCE − CHANCE_SLOPE ·
-/// strength) by chance, the strengths of other lengths being larger by this power of theirs,
+/// False alarms in a search with 200 alignments: 10^(CHANCE − CHANCE_SLOPE · strength) by chance, a
+/// strength counting (length / 5 s)^LENGTH_POWER times, for chance goes less far in longer clips,
 const CHANCE: f64 = 1.76;
 const CHANCE_SLOPE: f64 = 1.1;
 const LENGTH_POWER: f64 = 0.4;

@@ -6,7 +6,7 @@
 use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::fingerprint::{pack_peaks, pack_words, unpack_peaks, unpack_words};
+use crate::packing::{pack_peaks, pack_words, unpack_peaks, unpack_words};
 use crate::sealed::{self, Content, Kind, Sealing, Source};
 use crate::segment::Segment;
 use crate::tags::Tags;

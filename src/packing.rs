@@ -1,0 +1,91 @@
+//! Peaks and sub-fingerprints as bytes, in the files of fingerprints and indexes alike.
+
+use crate::peaks::{Peak, STEPS};
+use crate::sealed;
+use std::io;
+
+/// Peaks are in the order of frames; refined times may be out of order by a frame each.
+const BACKWARDS: i64 = 2 * STEPS as i64;
+const SKIP: u8 = u8::MAX;
+const PACKED_BYTES: usize = 5;
+
+/// Appends peaks as they are stored, five bytes each: the step in time from the peak before, plus
+/// [`BACKWARDS`]; the frequency; contrast; rank. [`SKIP`] in place of the step is no peak but a
+/// stretch of time without one, the steps of which follow.
+pub fn pack_peaks(peaks: &[Peak], bytes: &mut Vec<u8>) -> io::Result<()> {
+    bytes.reserve(PACKED_BYTES * peaks.len());
+    let mut before = 0;
+    for p in peaks {
+        let mut step = i64::from(p.time) - before + BACKWARDS;
+        if step >= i64::from(SKIP) {
+            bytes.push(SKIP);
+            bytes.extend_from_slice(&(step as u32 - BACKWARDS as u32).to_le_bytes());
+            step = BACKWARDS;
+        }
+        bytes.push(u8::try_from(step).map_err(|_| sealed::invalid("the peaks are out of order"))?);
+        bytes.extend_from_slice(&p.bin.to_le_bytes());
+        bytes.extend_from_slice(&[p.contrast, p.rank]);
+        before = i64::from(p.time);
+    }
+    Ok(())
+}
+
+/// Reads what [`pack_peaks`] wrote.
+pub fn unpack_peaks(bytes: &[u8]) -> io::Result<Vec<Peak>> {
+    let (records, rest) = bytes.as_chunks::<PACKED_BYTES>();
+    if !rest.is_empty() {
+        return Err(sealed::invalid("a list of peaks is cut"));
+    }
+    let mut peaks = Vec::with_capacity(records.len());
+    let mut time = 0i64;
+    for &[step, a, b, c, d] in records {
+        if step == SKIP {
+            time += i64::from(u32::from_le_bytes([a, b, c, d]));
+            continue;
+        }
+        time += i64::from(step) - BACKWARDS;
+        let refined = u32::try_from(time).map_err(|_| sealed::invalid("a peak's time"))?;
+        peaks.push(Peak { time: refined, bin: u16::from_le_bytes([a, b]), contrast: c, rank: d });
+    }
+    Ok(peaks)
+}
+
+/// Sub-fingerprints as they are stored, eight bytes each.
+pub fn pack_words(words: &[u64], bytes: &mut Vec<u8>) {
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+}
+
+/// Reads what [`pack_words`] wrote.
+pub fn unpack_words(bytes: &[u8]) -> io::Result<Vec<u64>> {
+    let (words, rest) = bytes.as_chunks();
+    if !rest.is_empty() {
+        return Err(sealed::invalid("a list of sub-fingerprints is cut"));
+    }
+    Ok(words.iter().map(|&word| u64::from_le_bytes(word)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peaks_hours_apart_and_out_of_order_by_a_frame_are_stored_as_they_are() {
+        let peak = |time| Peak { time, bin: 4_000, contrast: 77, rank: 3 };
+        let times = [5, 0, 16, 60_016, 60_001, 200_000_000, 199_999_985];
+        let peaks: Vec<Peak> = times.map(peak).to_vec();
+        let mut bytes = Vec::new();
+        pack_peaks(&peaks, &mut bytes).unwrap();
+        assert_eq!(unpack_peaks(&bytes).unwrap(), peaks);
+        assert!(unpack_peaks(&bytes[1..]).is_err());
+    }
+
+    #[test]
+    fn words_are_stored_as_they_are() {
+        let words = [0, 1, u64::MAX, 0x0123_4567_89ab_cdef];
+        let mut bytes = Vec::new();
+        pack_words(&words, &mut bytes);
+        assert_eq!(bytes.len(), 8 * words.len());
+        assert_eq!(unpack_words(&bytes).unwrap(), words);
+        assert!(unpack_words(&bytes[1..]).is_err());
+    }
+}
