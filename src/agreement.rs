@@ -48,7 +48,7 @@ impl BandLevels {
     /// Takes the levels of all frames, in rows, as the transform with `config` gives them.
     #[must_use]
     pub fn new(levels_db: Vec<f32>, config: &StftConfig) -> Self {
-        let (bands, bins) = (Bands::new(config), config.bins());
+        let (bands, bins) = (Bands::new(config), config.bins().max(1));
         let of_bands = bands.bins(1.0);
         let levels = levels_db.chunks_exact(bins).map(|row| of_bands.levels(row)).collect();
         Self { bands, bins, levels_db, levels }
