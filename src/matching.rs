@@ -242,9 +242,10 @@ struct Verified<'a> {
 impl Verified<'_> {
     /// Adds what the track's sub-fingerprints say.
     fn hear(&mut self, query: &Query) {
-        let Alignment { track, offset_steps, playback, .. } = self.alignment;
+        let Alignment { track, offset_steps, playback: Playback { tempo, pitch }, .. } =
+            self.alignment;
         let (words, frames) = (&track.sub_fingerprints, self.judged.clone());
-        let deviations = query.bands().deviations(words, offset_steps, playback, frames);
+        let deviations = query.bands().deviations(words, offset_steps, tempo, pitch, frames);
         self.strength += AGREEMENT_WEIGHT * f64::from(deviations);
     }
 }
@@ -324,6 +325,7 @@ fn rank<'v, 'a>(
         if kept.len() >= config.max_matches || !possible {
             break;
         }
+        let strength = v.strength;
         let v = fullest(&verified[i..]);
         let mut m = describe(catalog, query, v);
         let overlaps = |k: &Match| {
@@ -335,7 +337,7 @@ fn rank<'v, 'a>(
         let is_rival =
             |r: &&Verified<'_>| r.alignment.track.id != m.track && !same_audio(v, r, first_bin);
         let rival = verified[i + 1..].iter().find(is_rival).map_or(0.0, |r| r.strength.max(0.0));
-        m.false_alarms = alarms(v.strength - RIVAL_SHARE * rival);
+        m.false_alarms = alarms(strength - RIVAL_SHARE * rival);
         if m.false_alarms > config.max_false_alarms {
             continue;
         }
