@@ -15,7 +15,6 @@ use crate::bands::{BANDS, Bands, FRAMES, OfBands, add, shares};
 use crate::config::StftConfig;
 use crate::peaks::STEPS;
 use crate::spectrogram::sum;
-use crate::speed::Playback;
 use std::ops::Range;
 
 /// Fewer sub-fingerprints say nothing: about half a second.
@@ -28,6 +27,21 @@ const LONGEST_LAG: usize = 64;
 const OVERDISPERSION: f32 = 0.1;
 
 /// The levels of a clip's bands.
+///
+/// ```
+/// use earmark::{Config, Fingerprinter, SampleRate};
+/// # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
+/// let rate = SampleRate::new(8000)?;
+/// let mut fingerprinter = Fingerprinter::new(Config::default())?;
+/// let track = fingerprinter.fingerprint(&song, rate)?;
+/// let clip = fingerprinter.query(&song[51_200..91_200], rate)?; // from its frame 200 on
+///
+/// let at = |frame: i64| {
+///     clip.bands().deviations(track.sub_fingerprints(), 16 * frame, 1.0, 1.0, 0..usize::MAX)
+/// };
+/// assert!(at(200) > 2.0 && at(200) > 2.0 * at(300));
+/// # Ok::<(), earmark::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BandLevels {
     bands: Bands,
@@ -55,19 +69,22 @@ impl BandLevels {
     }
 
     /// How far a track's sub-fingerprints agree with the clip beyond what chance gives, in its
-    /// deviations. The clip begins `offset_steps` after the track, in 1/[`STEPS`] of a frame, and
-    /// is played as `playback` says; only the clip's frames within `frames` count. 0 where there
-    /// are too few of them.
-    pub(crate) fn deviations(
+    /// deviations: about 0 where the clip is not, 2 to 10 where it is. Frame 0 of the clip is
+    /// `offset_steps` (1/[`STEPS`] of a frame) after the track's; the clip's tempo and frequencies are
+    /// `tempo` and `pitch` times the track's. Only the clip's frames within `frames` count. 0 where
+    /// there are too few of them.
+    #[must_use]
+    pub fn deviations(
         &self,
         sub_fingerprints: &[u64],
         offset_steps: i64,
-        playback: Playback,
+        tempo: f64,
+        pitch: f64,
         frames: Range<usize>,
     ) -> f32 {
         let end = frames.end.min(self.levels.len());
         let frames = frames.start.min(end)..end;
-        let shifted = (playback.pitch != 1.0).then(|| self.shifted(playback.pitch, &frames));
+        let shifted = (pitch != 1.0).then(|| self.shifted(pitch, &frames));
         let levels = shifted.as_deref().unwrap_or(&self.levels[frames.clone()]);
         let (mut clip, mut track) = (Vec::new(), Vec::new());
         let steps = f64::from(STEPS);
@@ -75,17 +92,18 @@ impl BandLevels {
         // The first frame, from the stretch's beginning, of those that a sub-fingerprint tells of.
         let middle = (FRAMES - 1) as f64 / 2.0;
         let first_frame = |i: usize| {
-            let centre = ((i * FRAMES) as f64 + middle - offset) / playback.tempo;
+            let centre = ((i * FRAMES) as f64 + middle - offset) / tempo;
             (centre - middle).round() - frames.start as f64
         };
-        let earliest = (frames.start as f64 * playback.tempo + offset) / FRAMES as f64 - 2.0;
+        let earliest = (frames.start as f64 * tempo + offset) / FRAMES as f64 - 2.0;
         let earliest = earliest.max(0.0) as usize;
         for (i, bits) in sub_fingerprints.iter().enumerate().skip(earliest) {
             let first = first_frame(i);
             if first < 0.0 {
                 continue;
             }
-            let Some(rows) = levels.get(first as usize..first as usize + FRAMES) else { break };
+            let first = first as usize;
+            let Some(rows) = levels.get(first..first.saturating_add(FRAMES)) else { break };
             let mut sum = [0; BANDS];
             rows.iter().for_each(|row| add(&mut sum, row));
             clip.extend(shares(&sum).map(|share| share as f32));
@@ -204,8 +222,7 @@ mod tests {
         let noisy: Vec<f32> = clip.iter().zip(noise(40_000, 5)).map(|(x, n)| x + 0.1 * n).collect();
         for (samples, least) in [(clip, 4.0), (&noisy, 2.0)] {
             let bands = BandLevels::new(levels(samples), &config);
-            let deviations =
-                |offset| bands.deviations(&words, at(offset), Playback::UNCHANGED, 0..usize::MAX);
+            let deviations = |offset| bands.deviations(&words, at(offset), 1.0, 1.0, 0..usize::MAX);
             assert!(deviations(300) > least, "{}", deviations(300));
             for other in [0, 120, 250, 420, 600] {
                 assert!(
@@ -215,7 +232,7 @@ mod tests {
                 );
             }
             // A part of it does, too.
-            let part = bands.deviations(&words, at(300), Playback::UNCHANGED, 40..110);
+            let part = bands.deviations(&words, at(300), 1.0, 1.0, 40..110);
             assert!(part > 0.3 * least, "{part}");
         }
     }
@@ -237,7 +254,7 @@ mod tests {
         let deviations = |tempo, pitch| {
             // The centres of the first windows coincide.
             let offset = (100_000.0 + 1024.0 * tempo - 1024.0) / 256.0 * f64::from(STEPS);
-            bands.deviations(&words, offset as i64, Playback { tempo, pitch }, 0..usize::MAX)
+            bands.deviations(&words, offset as i64, tempo, pitch, 0..usize::MAX)
         };
         let right = deviations(ratio, ratio);
         assert!(right > 3.0, "{right}");
@@ -253,7 +270,7 @@ mod tests {
         let silence = BandLevels::new(vec![-200.0; 100 * config.bins()], &config);
         let clip = BandLevels::new(levels(&music(4.0, 1)), &config);
         let deviations = |clip: &BandLevels, words: &[u64], offset, frames| {
-            clip.deviations(words, at(offset), Playback::UNCHANGED, frames)
+            clip.deviations(words, at(offset), 1.0, 1.0, frames)
         };
         assert_eq!(deviations(&silence, &words, 0, 0..100), 0.0);
         assert_eq!(deviations(&clip, &[], 0, 0..100), 0.0);
@@ -261,6 +278,10 @@ mod tests {
         assert_eq!(deviations(&clip, &words, 0, 20..20), 0.0);
         assert_eq!(deviations(&clip, &words, i64::from(u32::MAX), 0..100), 0.0);
         assert_eq!(deviations(&clip, &words, -i64::from(u32::MAX), 0..100), 0.0);
+        for odd in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+            assert!(clip.deviations(&words, 0, odd, 1.0, 0..100).is_finite(), "tempo {odd}");
+            assert!(clip.deviations(&words, 0, 1.0, odd, 0..100).is_finite(), "pitch {odd}");
+        }
     }
 
     /// Pictures of noise that was smoothed over so many rows and bands: what chance gives has the

@@ -96,6 +96,17 @@ pub(crate) fn shares(levels: &OfBands) -> OfBands {
 }
 
 /// Makes sub-fingerprints of frames, one by one.
+///
+/// ```
+/// use earmark::{bands::SubFingerprinter, config::StftConfig, spectrogram::Stft};
+/// let config = StftConfig::default();
+/// let (mut stft, mut maker) = (Stft::new(&config)?, SubFingerprinter::new(&config));
+/// let mut words = Vec::new();
+/// stft.push(&vec![0.1; 80_000], |frame| maker.push(frame.levels_db, |word| words.push(word)));
+/// maker.finish(|word| words.push(word));
+/// assert_eq!(words.len(), ((80_000 - 2048) / 256 + 1) / 4);
+/// # Ok::<(), earmark::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SubFingerprinter {
     bins: BinsOfBands,

@@ -1,4 +1,5 @@
-//! The tracks of an index: who they are, their peaks, and where they lie on the global time line.
+//! The tracks of an index: who they are, their peaks and sub-fingerprints, and where they lie on the
+//! global time line.
 //!
 //! All tracks are laid end to end on one line of frames, with gaps between them, so that a posting
 //! is a single number and an alignment of a clip with a track is a single difference.

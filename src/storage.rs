@@ -1,7 +1,8 @@
 //! The file of an index: the only place that knows its layout.
 //!
 //! Three envelopes (see `sealed`), one after the other: the configuration, the tracks with their
-//! peaks and sub-fingerprints, the postings. Damage to the postings alone loses nothing, for the peaks give them back.
+//! peaks and sub-fingerprints, the postings. Damage to the postings alone loses nothing, for the peaks
+//! give them back.
 
 use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;

@@ -249,7 +249,7 @@ fn short_clips_are_found_too() {
 /// makers is, for one program made them all, in a few tempos and scales: what is promised one time in
 /// a thousand may happen up to twenty times as often here. Each piece is searched among all others.
 #[test]
-fn false_alarms_are_as_rare_as_promised() {
+fn pieces_of_one_maker_are_seldom_taken_for_each_other() {
     let config = MatchConfig::default();
     let (mut alarms, mut queries) = ([0; 2], 0);
     for (name, samples) in pieces() {
