@@ -2,6 +2,7 @@
 
 use crate::agreement::BandLevels;
 use crate::bands::SubFingerprinter;
+use crate::clarity::clarity;
 use crate::config::Config;
 #[cfg(feature = "decode")]
 use crate::decode::AudioReader;
@@ -125,6 +126,7 @@ pub struct Query {
     landmarks: Vec<Landmark>,
     levels: LevelMap,
     bands: BandLevels,
+    clarity: f32,
 }
 
 impl Query {
@@ -162,6 +164,12 @@ impl Query {
     #[must_use]
     pub fn bands(&self) -> &BandLevels {
         &self.bands
+    }
+
+    /// How strong its true match would be, as a multiple of what is usual.
+    #[must_use]
+    pub fn clarity(&self) -> f32 {
+        self.clarity
     }
 }
 
@@ -290,8 +298,10 @@ impl Fingerprinter {
         let config_id = self.config.id();
         let silent = |frame: usize| rows.powers_db[frame] < self.config.peaks.silence_db;
         let levels = LevelMap::new(&rows.levels_db, self.config.stft.bins(), silent);
+        let clarity = clarity(&rows.levels_db, self.config.stft.bins(), silent, &self.peaks);
         let bands = BandLevels::new(rows.levels_db, &self.config.stft);
-        Ok(Query { config_id, duration_s, peaks: self.peaks.clone(), landmarks, levels, bands })
+        let peaks = self.peaks.clone();
+        Ok(Query { config_id, duration_s, peaks, landmarks, levels, bands, clarity })
     }
 
     /// The fingerprint of a whole mono signal.

@@ -83,6 +83,7 @@ pub mod agreement;
 pub mod alignment;
 pub mod bands;
 pub mod catalog;
+pub mod clarity;
 pub mod config;
 #[cfg(feature = "decode")]
 pub mod decode;
