@@ -240,7 +240,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..600),
     ) {
         // So that some of them get past the first checks.
-        let header: &[u8] = [&b""[..], b"EARMARKI", b"EARMARKI\x01\0\0\0"][header];
+        let header: &[u8] = [&b""[..], b"EARMARKI", b"EARMARKI\x03\0\0\0"][header];
         let folder = tempfile::tempdir().unwrap();
         let opened = open_bytes(&folder.path().join("index"), &[header, &bytes].concat());
         prop_assert!(opened.is_err());
@@ -251,7 +251,7 @@ proptest! {
         header in 0..3_usize,
         bytes in prop::collection::vec(any::<u8>(), 0..600),
     ) {
-        let header: &[u8] = [&b""[..], b"EARMARKF", b"EARMARKF\x01\0\0\0"][header];
+        let header: &[u8] = [&b""[..], b"EARMARKF", b"EARMARKF\x03\0\0\0"][header];
         let bytes = [header, &bytes].concat();
         prop_assert!(Fingerprint::from_bytes(&bytes, &Config::default()).is_err());
     }
@@ -314,7 +314,7 @@ fn small() -> &'static (Vec<u8>, Query) {
 /// Puts content between header and checksum, as the library does.
 fn seal(magic: &[u8; 8], content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u64).to_le_bytes();
-    let header = [&magic[..], &1u32.to_le_bytes(), &length].concat();
+    let header = [&magic[..], &3u32.to_le_bytes(), &length].concat();
     let checksum = xxhash_rust::xxh3::xxh3_64(&[content, &header].concat());
     [&header, content, &checksum.to_le_bytes()].concat()
 }
