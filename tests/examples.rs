@@ -194,7 +194,7 @@ fn mistakes_in_use_are_explained_and_end_with_status_2() {
     let mut newer = fs::read(index_of(&folder)).unwrap();
     newer[8] = 99;
     fs::write(here.join("newer"), newer).unwrap();
-    let cases: [(&str, &[&str], &str); 12] = [
+    let cases: [(&str, &[&str], &str); 14] = [
         ("fingerprint", &["other"], "Usage: "),
         ("fingerprint", &["other", "empty"], "no audio file in this folder"),
         ("fingerprint", &["other", "--files-from", "nowhere"], "cannot read the list nowhere"),
@@ -208,6 +208,8 @@ fn mistakes_in_use_are_explained_and_end_with_status_2() {
         ("match", &["index", "tpyo.wav"], "tpyo.wav: cannot open it: "),
         // Which is said before the index is looked at.
         ("match", &["newer", "tpyo.wav", "tpyo.mp3"], "tpyo.mp3: cannot open it: "),
+        ("match", &["nowhere", "tpyo.wav"], "tpyo.wav: cannot open it: "),
+        ("match", &["nowhere", "library"], "nowhere: cannot read it: "),
     ];
     for (name, arguments, message) in cases {
         let (code, _, err) = run(example(name).current_dir(here).args(arguments));
