@@ -104,6 +104,7 @@ pub mod verification;
 mod packing;
 mod sealed;
 mod segment;
+mod source;
 mod storage;
 mod wide;
 

@@ -4,14 +4,15 @@
 //! made of it. The checksum is of the content followed by what stands before it.
 
 use crate::error::{Error, Result};
+use crate::source::{Input, Source};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use xxhash_rust::xxh3::Xxh3;
 
 /// No string or structure of a content is longer.
 const MAX_RECORD_BYTES: usize = 1 << 30;
 const HEADER_BYTES: usize = 8 + 4 + 8;
-/// What is passed over goes through a buffer of this size.
-const BUFFER_BYTES: usize = 1 << 13;
+/// Contents are read in pieces of this size.
+const PIECE_BYTES: usize = 1 << 18;
 
 /// What kind of thing an envelope holds.
 pub struct Kind {
@@ -68,72 +69,71 @@ impl<W: Write> Sealing<'_, W> {
     }
 }
 
-/// Where envelopes are read from, and how much is there.
-pub struct Source<R> {
-    reader: R,
-    left: u64,
-}
-
-impl<'a> Source<&'a [u8]> {
-    pub fn of_bytes(bytes: &'a [u8]) -> Self {
-        Self { reader: bytes, left: bytes.len() as u64 }
-    }
-}
-
-impl Source<std::fs::File> {
-    pub fn of_file(file: std::fs::File) -> io::Result<Self> {
-        let left = file.metadata()?.len();
-        Ok(Self { reader: file, left })
-    }
-}
-
-impl<R: Read> Source<R> {
-    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.left = self.left.checked_sub(N as u64).ok_or(ErrorKind::UnexpectedEof)?;
-        self.reader.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
-}
-
 /// A content that is being read: nothing is allocated beyond what is there.
-pub struct Content<'a, R> {
-    reader: &'a mut R,
-    left: u64,
+pub struct Content<I> {
+    source: Source<I>,
     checksum: Xxh3,
+    /// The piece that was read last.
+    piece: Vec<u8>,
+    /// So much of it was taken.
+    taken: usize,
 }
 
-impl<R: Read> Content<'_, R> {
-    pub fn is_empty(&self) -> bool {
-        self.left == 0
+impl<I: Input> Content<I> {
+    fn new(source: Source<I>) -> Self {
+        Self { source, checksum: Xxh3::new(), piece: Vec::new(), taken: 0 }
     }
 
-    fn bytes(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        self.left = self.left.checked_sub(bytes.len() as u64).ok_or(ErrorKind::UnexpectedEof)?;
-        self.reader.read_exact(bytes)?;
-        self.checksum.update(bytes);
-        Ok(())
+    fn left(&self) -> u64 {
+        self.source.left() + (self.piece.len() - self.taken) as u64
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.left() == 0
     }
 
     /// Reads what [`Sealing::list`] or [`Sealing::record`] wrote into `bytes`.
     pub fn list(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut length = [0; 8];
-        self.bytes(&mut length)?;
+        self.read_exact(&mut length)?;
         let length = u64::from_le_bytes(length);
-        let fits = length <= self.left;
-        let length = usize::try_from(length).ok().filter(|_| fits);
-        bytes.resize(length.ok_or(ErrorKind::UnexpectedEof)?, 0);
-        self.bytes(bytes)
+        let fits = length <= self.left();
+        let capacity = usize::try_from(length).ok().filter(|_| fits);
+        bytes.clear();
+        bytes.reserve_exact(capacity.ok_or(ErrorKind::UnexpectedEof)?);
+        self.take(length).read_to_end(bytes)?;
+        Ok(())
+    }
+
+    /// Reads the next piece. It is checked at once, while it is in the processor's cache.
+    fn next_piece(&mut self) -> io::Result<()> {
+        let length = self.source.left().min(PIECE_BYTES as u64) as usize;
+        self.piece.resize(length, 0);
+        // Until it is read, there is nothing to be had of it.
+        self.taken = length;
+        self.source.fill(&mut self.piece)?;
+        self.checksum.update(&self.piece);
+        self.taken = 0;
+        Ok(())
     }
 
     /// Reads on to the end.
     fn finish(&mut self) -> io::Result<()> {
-        let mut buffer = [0; BUFFER_BYTES];
-        while self.left > 0 {
-            let piece = self.left.min(BUFFER_BYTES as u64) as usize;
-            self.bytes(&mut buffer[..piece])?;
+        while self.source.left() > 0 {
+            self.next_piece()?;
         }
         Ok(())
+    }
+}
+
+impl<I: Input> Read for Content<I> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.piece.len() {
+            self.next_piece()?;
+        }
+        let read = (&self.piece[self.taken..]).read(bytes)?;
+        self.taken += read;
+        Ok(read)
     }
 }
 
@@ -161,12 +161,12 @@ impl Kind {
 
     /// Reads the next envelope, whose content `take` reads. What that makes of damaged content is
     /// not returned.
-    pub fn open<R: Read, T>(
+    pub fn open<I: Input, T>(
         &self,
-        source: &mut Source<R>,
-        take: impl FnOnce(&mut Content<R>) -> io::Result<T>,
+        source: &mut Source<I>,
+        take: impl FnOnce(&mut Content<I>) -> io::Result<T>,
     ) -> Result<T> {
-        if source.take().ok().as_ref() != Some(self.magic) {
+        if source.array().ok().as_ref() != Some(self.magic) {
             return Err(Error::BadMagic { what: self.name });
         }
         let damaged = |e: io::Error| {
@@ -176,16 +176,13 @@ impl Kind {
             };
             Error::Corrupt { what: self.name, detail }
         };
-        let version = u32::from_le_bytes(source.take().map_err(damaged)?);
+        let version = u32::from_le_bytes(source.array().map_err(damaged)?);
         if version != self.version {
             let (what, supported) = (self.name, self.version);
             return Err(Error::Version { what, found: version, supported });
         }
-        let length = u64::from_le_bytes(source.take().map_err(damaged)?);
-        let left = source.left.checked_sub(8).and_then(|left| left.checked_sub(length));
-        source.left = left.ok_or_else(|| damaged(ErrorKind::UnexpectedEof.into()))? + 8;
-        let mut content =
-            Content { reader: &mut source.reader, left: length, checksum: Xxh3::new() };
+        let length = u64::from_le_bytes(source.array().map_err(damaged)?);
+        let mut content = Content::new(source.cut(length).map_err(damaged)?);
         let taken = take(&mut content).and_then(|taken| match content.is_empty() {
             true => Ok(taken),
             false => Err(invalid("there is more in it than there should be")),
@@ -193,7 +190,7 @@ impl Kind {
         content.finish().map_err(damaged)?;
         content.checksum.update(&self.header(length));
         let checksum = content.checksum.digest();
-        if source.take().map_err(damaged)? != checksum.to_le_bytes() {
+        if source.array().map_err(damaged)? != checksum.to_le_bytes() {
             return Err(damaged(invalid("its checksum differs")));
         }
         taken.map_err(damaged)
@@ -262,10 +259,44 @@ mod tests {
         assert_eq!(error, "test format version 4, but this build reads version 3: update earmark");
     }
 
+    fn numbers(n: usize) -> Vec<u8> {
+        (0..n as u32).map(|x| (x.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect()
+    }
+
+    /// Whatever a piece ends in (a length, a list, the checksum), it goes on with the next.
+    #[test]
+    fn contents_of_several_pieces_come_back() {
+        for n in (PIECE_BYTES - 50..PIECE_BYTES + 2).chain([3 * PIECE_BYTES]) {
+            let list = numbers(n);
+            let bytes = sealed(&KIND, &list);
+            let (name, read, end) = open(&bytes).unwrap();
+            assert!(name == "seven" && read == list && end == b"end", "{n} bytes");
+            for at in [20, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 20, bytes.len() - 9] {
+                let at = at.min(bytes.len() - 9);
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1;
+                let error = open(&damaged).unwrap_err().to_string();
+                assert!(error.contains("its checksum differs"), "{n} bytes, at {at}: {error}");
+                assert!(open(&bytes[..at]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn no_memory_is_taken_for_what_is_not_there() {
+        let list = u64::MAX.to_le_bytes();
+        let mut out = Cursor::new(Vec::new());
+        KIND.seal(&mut out, |content| content.bytes(&list)).unwrap();
+        let mut bytes = Vec::new();
+        let mut source = Source::of_bytes(out.get_ref());
+        assert!(KIND.open(&mut source, |content| content.list(&mut bytes)).is_err());
+        assert_eq!(bytes.capacity(), 0);
+    }
+
     proptest! {
         #[test]
         fn lists_of_any_length_come_back(n in 0usize..100_000) {
-            let list: Vec<u8> = (0..n as u32).map(|x| x.wrapping_mul(0x9e37_79b9) as u8).collect();
+            let list = numbers(n);
             prop_assert_eq!(open(&sealed(&KIND, &list)).unwrap().1, list);
         }
 

@@ -8,14 +8,16 @@ use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::packing::{pack_peaks, pack_words, unpack_peaks, unpack_words};
-use crate::sealed::{self, Content, Kind, Sealing, Source};
+use crate::sealed::{self, Content, Kind, Sealing};
 use crate::segment::Segment;
+use crate::source::{Input, Source};
 use crate::tags::Tags;
 use crate::units::{FrameIndex, TrackId};
 use bincode::{BorrowDecode, Encode};
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Mutex;
 
 const VERSION: u32 = 3;
 const CONFIG: Kind = Kind { name: "index", magic: b"EARMARKI", version: VERSION };
@@ -98,7 +100,8 @@ fn write_tracks<W: Write>(content: &mut Sealing<W>, catalog: &Catalog) -> io::Re
 /// Reads a file. Postings that are damaged come back as `None`.
 pub fn open(path: &Path) -> Result<(Catalog, Option<Segment>)> {
     let fail = |source| Error::Io { action: "read", path: path.into(), source };
-    let mut source = File::open(path).and_then(Source::of_file).map_err(fail)?;
+    let file = Mutex::new(File::open(path).map_err(fail)?);
+    let mut source = Source::of_file(&file).map_err(fail)?;
     let mut bytes = Vec::new();
     let config: Config = CONFIG.open(&mut source, |content| {
         content.list(&mut bytes)?;
@@ -116,7 +119,7 @@ pub fn open(path: &Path) -> Result<(Catalog, Option<Segment>)> {
     Ok((catalog, segment.ok().flatten()))
 }
 
-fn read_tracks<R: Read>(content: &mut Content<R>) -> io::Result<(u32, Vec<Track>)> {
+fn read_tracks<I: Input>(content: &mut Content<I>) -> io::Result<(u32, Vec<Track>)> {
     let (mut head, mut packed, mut tracks) = (Vec::new(), Vec::new(), Vec::new());
     content.list(&mut head)?;
     let next_id = sealed::decode(&head)?;
