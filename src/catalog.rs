@@ -83,30 +83,27 @@ impl Catalog {
         })
     }
 
-    /// Puts a stored catalog together again, checking what the rest relies on.
-    pub(crate) fn from_tracks(config: Config, tracks: Vec<Track>, next_id: u32) -> Result<Self> {
-        let mut catalog = Self::new(config)?;
-        let corrupt = |detail: &str| Error::Corrupt { what: "index", detail: detail.into() };
-        for track in &tracks {
-            let in_order =
-                track.first_frame.0 >= catalog.next_frame && track.id.0 >= catalog.next_id;
-            let end = track.first_frame.0.checked_add(track.frames);
-            let end = end.and_then(|end| end.checked_add(GAP_FRAMES));
-            let (Some(end), true) = (end, in_order) else {
-                return Err(corrupt("its tracks overlap"));
-            };
-            let inside = |p: &Peak| p.time / STEPS < track.frames;
-            if !track.peaks.iter().all(inside) || track.id.0 == u32::MAX {
-                return Err(corrupt("a track's peaks lie outside it"));
-            }
-            if catalog.by_name.insert(track.info.name.clone(), track.id).is_some() {
-                return Err(corrupt("two tracks have the same name"));
-            }
-            (catalog.next_frame, catalog.next_id) = (end, track.id.0 + 1);
+    /// Adds a stored track, or says what the rest relies on that is not so.
+    pub(crate) fn restore(&mut self, track: Track) -> Result<(), &'static str> {
+        let in_order = track.first_frame.0 >= self.next_frame && track.id.0 >= self.next_id;
+        let end = track.first_frame.0.checked_add(track.frames);
+        if !in_order || end.and_then(|end| end.checked_add(GAP_FRAMES)).is_none() {
+            return Err("its tracks overlap");
         }
-        catalog.next_id = catalog.next_id.max(next_id);
-        catalog.tracks = tracks;
-        Ok(catalog)
+        let inside = |p: &Peak| p.time / STEPS < track.frames;
+        if !track.peaks.iter().all(inside) || track.id.0 == u32::MAX {
+            return Err("a track's peaks lie outside it");
+        }
+        if self.by_name.contains_key(&track.info.name) {
+            return Err("two tracks have the same name");
+        }
+        self.add(track);
+        Ok(())
+    }
+
+    /// Gives ids from there on only.
+    pub(crate) fn reserve_ids(&mut self, next_id: u32) {
+        self.next_id = self.next_id.max(next_id);
     }
 
     /// The configuration of all its fingerprints.
@@ -220,5 +217,51 @@ impl Track {
     /// The frame on the global line that a landmark of this track is posted at.
     pub(crate) fn posting(&self, landmark: &Landmark) -> u32 {
         self.first_frame.0 + (landmark.time + STEPS / 2) / STEPS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A track of 10 frames, whose last has a peak.
+    fn track(id: u32, first_frame: u32, name: &str) -> Track {
+        Track {
+            id: TrackId(id),
+            info: TrackInfo::named(name),
+            duration_s: 1.0,
+            landmarks: 0,
+            first_frame: FrameIndex(first_frame),
+            frames: 10,
+            peaks: vec![Peak { time: 10 * STEPS - 1, bin: 1, contrast: 1, rank: 1 }],
+            sub_fingerprints: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn stored_tracks_that_cannot_be_are_refused() {
+        let mut catalog = Catalog::new(Config::default()).unwrap();
+        catalog.restore(track(3, 100, "a")).unwrap();
+        let beside = 110 + GAP_FRAMES;
+        let long = |frames| Track { frames, ..track(4, beside, "b") };
+        for (refused, why) in [
+            (track(4, 100, "b"), "its tracks overlap"),
+            (track(4, beside - 1, "b"), "its tracks overlap"),
+            (track(3, beside, "b"), "its tracks overlap"),
+            (long(u32::MAX - beside), "its tracks overlap"),
+            (long(u32::MAX), "its tracks overlap"),
+            (long(9), "a track's peaks lie outside it"),
+            (track(u32::MAX, beside, "b"), "a track's peaks lie outside it"),
+            (track(4, beside, "a"), "two tracks have the same name"),
+        ] {
+            assert_eq!(catalog.restore(refused), Err(why));
+            assert_eq!(catalog.tracks().len(), 1);
+        }
+        catalog.restore(track(4, beside, "b")).unwrap();
+        catalog.reserve_ids(2);
+        assert_eq!(catalog.next_id(), 5);
+        catalog.reserve_ids(9);
+        assert_eq!(catalog.next_id(), 9);
+        assert_eq!(catalog.find("b").unwrap().id, TrackId(4));
     }
 }

@@ -73,7 +73,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
-//! | `parallel` | yes | all cores for building a [`KdIndex`] |
+//! | `parallel` | yes | all cores for building a [`KdIndex`], two for opening an index |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
 // But for one call in `wide`.
 #![deny(unsafe_code)]

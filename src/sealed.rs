@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// No string or structure of a content is longer.
 const MAX_RECORD_BYTES: usize = 1 << 30;
 const HEADER_BYTES: usize = 8 + 4 + 8;
+const CHECKSUM_BYTES: u64 = 8;
 /// Contents are read in pieces of this size.
 const PIECE_BYTES: usize = 1 << 18;
 
@@ -67,6 +68,15 @@ impl<W: Write> Sealing<'_, W> {
         self.bytes(&(bytes.len() as u64).to_le_bytes())?;
         self.bytes(bytes)
     }
+}
+
+/// What comes after the next envelope, whatever that holds, so that both can be read at the same time.
+pub fn after_next<I: Input>(mut source: Source<I>) -> io::Result<Source<I>> {
+    source.cut(HEADER_BYTES as u64 - 8)?;
+    let length = u64::from_le_bytes(source.array()?);
+    source.cut(length)?;
+    source.cut(CHECKSUM_BYTES)?;
+    Ok(source)
 }
 
 /// A content that is being read: nothing is allocated beyond what is there.
@@ -291,6 +301,30 @@ mod tests {
         let mut source = Source::of_bytes(out.get_ref());
         assert!(KIND.open(&mut source, |content| content.list(&mut bytes)).is_err());
         assert_eq!(bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn what_comes_after_an_envelope_is_found_without_reading_it() {
+        let [a, b] = [sealed(&KIND, b"first"), sealed(&KIND, b"second")];
+        let mut both = [a.clone(), b].concat();
+        both[30] ^= 1;
+        let source = Source::of_bytes(&both);
+        let mut after = after_next(source).unwrap();
+        let lists = KIND.open(&mut after, |content| {
+            let mut list = Vec::new();
+            content.list(&mut list)?;
+            content.list(&mut list)?;
+            content.list(&mut Vec::new())?;
+            Ok(list)
+        });
+        assert_eq!(lists.unwrap(), b"second");
+        assert_eq!(after.left(), 0);
+        assert!(after_next(after).is_err());
+        for end in 0..a.len() {
+            assert!(after_next(Source::of_bytes(&a[..end])).is_err(), "cut at {end}");
+        }
+        both[12..20].fill(u8::MAX);
+        assert!(after_next(Source::of_bytes(&both)).is_err());
     }
 
     proptest! {

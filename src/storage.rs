@@ -5,7 +5,6 @@
 //! give them back.
 
 use crate::catalog::{Catalog, Track, TrackInfo};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::packing::{pack_peaks, pack_words, unpack_peaks, unpack_words};
 use crate::sealed::{self, Content, Kind, Sealing};
@@ -102,25 +101,50 @@ pub fn open(path: &Path) -> Result<(Catalog, Option<Segment>)> {
     let fail = |source| Error::Io { action: "read", path: path.into(), source };
     let file = Mutex::new(File::open(path).map_err(fail)?);
     let mut source = Source::of_file(&file).map_err(fail)?;
-    let mut bytes = Vec::new();
-    let config: Config = CONFIG.open(&mut source, |content| {
+    let config = CONFIG.open(&mut source, |content| {
+        let mut bytes = Vec::new();
         content.list(&mut bytes)?;
         sealed::decode(&bytes)
     })?;
-    let (next_id, tracks) = TRACKS.open(&mut source, read_tracks)?;
-    let catalog = Catalog::from_tracks(config, tracks, next_id)?;
-    let segment = POSTINGS.open(&mut source, |content| {
-        let (mut lengths, mut lists) = (Vec::new(), Vec::new());
-        content.list(&mut bytes)?;
-        content.list(&mut lengths)?;
-        content.list(&mut lists)?;
-        Ok(Segment::from_parts(sealed::decode(&bytes)?, &lengths, lists))
-    });
-    Ok((catalog, segment.ok().flatten()))
+    let mut catalog = Catalog::new(config)?;
+    let after_tracks = sealed::after_next(source);
+    let mut segment = None;
+    let read = at_once(
+        || TRACKS.open(&mut source, |content| read_tracks(content, &mut catalog)),
+        || segment = after_tracks.ok().and_then(open_postings),
+    );
+    read.map(|()| (catalog, segment))
 }
 
-fn read_tracks<I: Input>(content: &mut Content<I>) -> io::Result<(u32, Vec<Track>)> {
-    let (mut head, mut packed, mut tracks) = (Vec::new(), Vec::new(), Vec::new());
+/// Does both at the same time, with the feature `parallel`. Many small allocations belong `here`: a
+/// thread of the pool pays more for them.
+fn at_once<T>(here: impl FnOnce() -> T, elsewhere: impl FnOnce() + Send) -> T {
+    #[cfg(feature = "parallel")]
+    return rayon::in_place_scope(|scope| {
+        scope.spawn(|_| elsewhere());
+        here()
+    });
+    #[cfg(not(feature = "parallel"))]
+    {
+        let made = here();
+        elsewhere();
+        made
+    }
+}
+
+fn open_postings<I: Input>(mut source: Source<I>) -> Option<Segment> {
+    let segment = POSTINGS.open(&mut source, |content| {
+        let (mut len, mut lengths, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+        content.list(&mut len)?;
+        content.list(&mut lengths)?;
+        content.list(&mut lists)?;
+        Ok(Segment::from_parts(sealed::decode(&len)?, &lengths, lists))
+    });
+    segment.ok().flatten()
+}
+
+fn read_tracks<I: Input>(content: &mut Content<I>, catalog: &mut Catalog) -> io::Result<()> {
+    let (mut head, mut packed) = (Vec::new(), Vec::new());
     content.list(&mut head)?;
     let next_id = sealed::decode(&head)?;
     while !content.is_empty() {
@@ -133,16 +157,10 @@ fn read_tracks<I: Input>(content: &mut Content<I>) -> io::Result<(u32, Vec<Track
             sealed::decode(&head)?;
         let [title, artist, album] = [title, artist, album].map(|tag| tag.map(String::from));
         let info = TrackInfo { name: name.into(), tags: Tags { title, artist, album } };
-        tracks.push(Track {
-            id,
-            info,
-            duration_s,
-            landmarks,
-            first_frame,
-            frames,
-            peaks,
-            sub_fingerprints,
-        });
+        let track =
+            Track { id, info, duration_s, landmarks, first_frame, frames, peaks, sub_fingerprints };
+        catalog.restore(track).map_err(sealed::invalid)?;
     }
-    Ok((next_id, tracks))
+    catalog.reserve_ids(next_id);
+    Ok(())
 }

@@ -143,6 +143,57 @@ fn any_truncation_is_noticed_or_mended() {
     assert!(std::fs::read(&path).unwrap() == bytes);
 }
 
+/// Tracks and postings are read at the same time: what is wrong with one is never taken for the other.
+#[test]
+fn damage_to_tracks_and_postings_together_is_damage_to_the_tracks() {
+    let (small, clip) = small();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let [config_end, tracks_end, end] = part_ends(small);
+    let places = |from: usize, to: usize| {
+        [from, from + 8, from + 12, from + 19, from + 20, (from + to) / 2, to - 9, to - 1]
+    };
+    let flip = |at: &[usize]| {
+        let mut damaged = small.clone();
+        at.iter().for_each(|&at| damaged[at] ^= 1);
+        open_bytes(&path, &damaged)
+    };
+    for in_tracks in places(config_end, tracks_end) {
+        let alone = flip(&[in_tracks]).unwrap_err().to_string();
+        assert!(alone.contains("index"), "{alone}");
+        assert!(in_tracks < config_end + 8 || alone.contains("(tracks)"), "{alone}");
+        for in_postings in places(tracks_end, end) {
+            let both = flip(&[in_tracks, in_postings]).unwrap_err().to_string();
+            assert_eq!(both, alone, "bytes {in_tracks} and {in_postings}");
+        }
+    }
+    for in_postings in places(tracks_end, end) {
+        assert_eq!(names(&search(&flip(&[in_postings]).unwrap(), clip)), ["song"]);
+    }
+    // A length that leads to other postings leads to other tracks as well.
+    for change in [-9, -1, 1, 9] {
+        let mut damaged = small.clone();
+        let length = (tracks_end - config_end - 28) as i64 + change;
+        damaged[config_end + 12..config_end + 20].copy_from_slice(&length.to_le_bytes());
+        assert!(open_bytes(&path, &damaged).is_err());
+    }
+}
+
+#[test]
+fn many_open_a_file_at_the_same_time_from_any_thread() {
+    let (_folder, path) = saved(&mut index());
+    let bytes = std::fs::read(&path).unwrap();
+    let open = |i: usize| {
+        let copy = path.with_extension(i.to_string());
+        HashIndex::open(&path).unwrap().save(&copy).unwrap();
+        assert!(std::fs::read(copy).unwrap() == bytes);
+    };
+    std::thread::scope(|scope| (0..8).for_each(|i| drop(scope.spawn(move || open(i)))));
+    // Where there is no other thread than the one that opens.
+    #[cfg(feature = "parallel")]
+    rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(|| open(8));
+}
+
 #[test]
 fn other_files_and_newer_versions_are_told_apart() {
     let (_folder, path) = saved(&mut index());
