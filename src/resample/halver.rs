@@ -84,7 +84,10 @@ impl Halver {
         let outs = self.out.as_chunks_mut::<BLOCK>().0[..blocks].iter_mut();
         for (block, (out, even)) in outs.zip(evens).enumerate() {
             let odd = &self.odd[block * BLOCK..][..2 * count - 1 + BLOCK];
-            let mut sums = even.map(|sample| 0.5 * sample);
+            let mut sums = [0.0; BLOCK];
+            for lane in 0..BLOCK {
+                sums[lane] = 0.5 * even[lane];
+            }
             for (i, weight) in self.weights.iter().enumerate() {
                 let before = odd[count - 1 - i..].first_chunk::<BLOCK>();
                 let after = odd[count + i..].first_chunk::<BLOCK>();
