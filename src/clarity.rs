@@ -24,9 +24,9 @@ struct Trait {
     weight: f64,
 }
 
-/// Learnt, with the default configuration, by linear regression from 2,400 clips of game music, of 2, 5
-/// and 10 s, with noise, reverberation, codecs, clipping, band limits and overlays, the clips' lengths
-/// counted separately. None of them is part of the reported figures.
+/// Learnt by linear regression from 2,400 clips of game music, of 2, 5 and 10 s, with noise,
+/// reverberation, codecs, clipping, band limits and overlays, the clips' lengths counted separately.
+/// None of them is part of the reported figures.
 const SPREAD: Trait = Trait { mean: 2.268, deviation: 0.196, weight: -0.182 };
 const SKEWNESS: Trait = Trait { mean: 0.237, deviation: 0.338, weight: 0.128 };
 const SWING: Trait = Trait { mean: 0.868, deviation: 0.709, weight: 0.135 };
@@ -40,8 +40,10 @@ impl Trait {
 }
 
 /// Strength to be expected of the true match of a clip, as a multiple of what is usual for clips of
-/// its length: 0.7 to 1.4 for nine clips in ten, and always between 0.27 and 3.7. The clip is given by its spectrogram, as rows of `bins` levels in dB, and its
-/// peaks. Frames in which `silent` holds do not count.
+/// its length: 0.7 to 1.4 for nine clips in ten, and always between 0.27 and 3.7.
+///
+/// The clip is given by its spectrogram, as rows of `bins` levels in dB, and its peaks. Frames in which
+/// `silent` holds do not count. What is usual was learnt with the default configuration.
 ///
 /// ```
 /// use earmark::clarity::clarity;

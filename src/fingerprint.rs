@@ -167,7 +167,8 @@ impl Query {
         &self.bands
     }
 
-    /// How strong its true match would be, as a multiple of what is usual.
+    /// How strong its true match would be, as a multiple of what is usual: see
+    /// [`clarity()`].
     #[must_use]
     pub fn clarity(&self) -> f32 {
         self.clarity

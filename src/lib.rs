@@ -38,7 +38,8 @@
 //! | align | [`alignment`] | a query and an index | places where many landmarks agree |
 //! | verify | [`verification`] | such a place | evidence: are the track's peaks there in the clip? |
 //! | confirm | [`agreement`] | the strongest of them | evidence: do the bands go together? |
-//! | decide | [`matching`] | evidence | matches, best first |
+//! | expect | [`clarity`] | a clip's levels and peaks | how strong its true match would be |
+//! | decide | [`matching`] | evidence and clarity | matches, best first |
 //! | again, otherwise | [`speed`] | a clip not found, assumed speeds | places and the speeds that fit them |
 //!
 //! What can be set is in [`config`] (how audio is analysed; stored with every index) and in
