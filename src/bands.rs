@@ -25,7 +25,7 @@ const MAX_HZ: f32 = 3400.0;
 /// Sub-fingerprints to each side of one that its levels are compared with.
 const SURROUNDINGS: usize = 16;
 /// Levels below this, in dB re a full-scale sine, are silence to whoever made the recording.
-const FLOOR_DB: f32 = -110.0;
+pub(crate) const SILENCE_DB: f32 = -110.0;
 /// Levels are counted in parts of a dB, so that their sums are exact.
 const PARTS_OF_DB: f32 = 16.0;
 
@@ -83,7 +83,7 @@ impl BinsOfBands {
         let mut levels = [0; BANDS];
         for (level, bins) in levels.iter_mut().zip(&self.0) {
             let row = levels_db.get(bins.clone()).unwrap_or_default();
-            *level = (row.iter().fold(FLOOR_DB, |a, &b| greater(a, b)) * PARTS_OF_DB) as i32;
+            *level = (row.iter().fold(SILENCE_DB, |a, &b| greater(a, b)) * PARTS_OF_DB) as i32;
         }
         levels
     }
@@ -299,7 +299,7 @@ mod tests {
             let row: Vec<f32> = noise(config.bins(), 3).iter().map(|x| 400.0 * x).collect();
             prop_assume!(!row.is_empty());
             let levels = Bands::new(&config).bins(1.3).levels(&row);
-            let floor = (FLOOR_DB * PARTS_OF_DB) as i32;
+            let floor = (SILENCE_DB * PARTS_OF_DB) as i32;
             prop_assert!(levels.iter().all(|level| (floor..=3200).contains(level)));
         }
     }

@@ -8,11 +8,10 @@
 //! recognition of persons (J. Fierrez-Aguilar et al., "Discriminative multimodal biometric
 //! authentication based on quality measures", 2005).
 
+use crate::bands::SILENCE_DB;
 use crate::peaks::Peak;
 use crate::spectrogram::sum;
 
-/// Levels below this, in dB re a full-scale sine, are no quieter than it.
-const FLOOR_DB: f32 = -110.0;
 /// A trait farther from its average, in deviations, says no more than this.
 const FARTHEST: f64 = 2.0;
 
@@ -83,7 +82,7 @@ struct Moments {
 
 impl Moments {
     fn new(levels_db: &[f32]) -> Self {
-        let levels: Vec<f32> = levels_db.iter().map(|level| level.max(FLOOR_DB)).collect();
+        let levels: Vec<f32> = levels_db.iter().map(|level| level.max(SILENCE_DB)).collect();
         let n = levels.len() as f32;
         let mean = sum(&levels) / n;
         let squares: Vec<f32> = levels.iter().map(|level| (level - mean).powi(2)).collect();
