@@ -6,6 +6,7 @@
 mod common;
 
 use common::music;
+use earmark::bands::SubFingerprinter;
 use earmark::landmark::{Landmark, pair_all};
 use earmark::peaks::{Peak, PeakPicker};
 use earmark::spectrogram::{Frame, Stft};
@@ -38,6 +39,12 @@ fn stage_pick(picker: &mut PeakPicker, rows: &Rows, peaks: &mut Vec<Peak>) {
         picker.push(Frame { levels_db, power_db: *power_db }, |peak| peaks.push(peak));
     }
     picker.finish(|peak| peaks.push(peak));
+}
+
+#[inline(never)]
+fn stage_bands(maker: &mut SubFingerprinter, rows: &Rows, words: &mut Vec<u64>) {
+    rows.iter().for_each(|(levels_db, _)| maker.push(levels_db, |word| words.push(word)));
+    maker.finish(|word| words.push(word));
 }
 
 #[inline(never)]
@@ -77,9 +84,13 @@ fn main() {
     let mut peaks = Vec::with_capacity(10_000);
     stage_pick(&mut PeakPicker::new(&config.peaks, &config.stft), &rows, &mut peaks);
 
+    let mut words = Vec::with_capacity(1_000);
+    stage_bands(&mut SubFingerprinter::new(&config.stft), &rows, &mut words);
+
     let mut fingerprinter = Fingerprinter::new(config.clone()).unwrap();
     fingerprinter.fingerprint(&input, from).unwrap(); // plans the resampler
     let fingerprint = stage_fingerprint(&mut fingerprinter, &input, from);
     assert_eq!(stage_pair(fingerprint.peaks(), &config), fingerprint.landmarks());
+    assert_eq!(words, fingerprint.sub_fingerprints());
     assert_eq!(stage_query(&mut fingerprinter, &input, from).peaks(), peaks);
 }

@@ -7,10 +7,13 @@ mod common;
 
 use common::{audio, music, quick};
 use criterion::{Criterion, criterion_group, criterion_main};
+use earmark::bands::SubFingerprinter;
+use earmark::clarity::clarity;
 use earmark::config::StftConfig;
 use earmark::landmark::pair_all;
-use earmark::peaks::{Peak, PeakPicker};
+use earmark::peaks::{Peak, PeakPicker, STEPS};
 use earmark::spectrogram::{Frame, Stft};
+use earmark::verification::LevelMap;
 use earmark::{
     AudioReader, Config, Fingerprinter, HashIndex, MatchConfig, Resampler, SampleRate, TrackInfo,
 };
@@ -143,6 +146,48 @@ fn analyse(c: &mut Criterion) {
     let pair = || pair_all(fingerprint.peaks(), &config.landmarks, fan_out);
     assert_eq!(pair(), fingerprint.landmarks());
     group.bench_function("pair", |b| b.iter(pair));
+
+    let mut maker = SubFingerprinter::new(&config.stft);
+    let mut summarise = || {
+        let mut words = Vec::new();
+        rows.iter().for_each(|(levels_db, _)| maker.push(levels_db, |word| words.push(word)));
+        maker.finish(|word| words.push(word));
+        words
+    };
+    assert_eq!(summarise(), fingerprint.sub_fingerprints());
+    group.bench_function("bands", |b| b.iter(&mut summarise));
+}
+
+/// What a search makes of a clip of 5 s: once for it all, and once for each place that it looks at.
+fn judge(c: &mut Criterion) {
+    let config = Config::default();
+    let (bins, hop) = (config.stft.bins(), config.stft.hop_samples);
+    let song = music(SECONDS, 8_000, 2);
+    let clip = &song[300 * hop..][..40_000];
+    let mut fingerprinter = Fingerprinter::new(config.clone()).unwrap();
+    let track = fingerprinter.fingerprint(&song, rate(8_000)).unwrap();
+    let query = fingerprinter.query(clip, rate(8_000)).unwrap();
+    let mut levels_db = Vec::new();
+    let mut stft = Stft::new(&config.stft).unwrap();
+    stft.push(clip, |frame| levels_db.extend_from_slice(frame.levels_db));
+
+    let mut group = c.benchmark_group("judge");
+    let map = || LevelMap::new(&levels_db, bins, |_| false);
+    assert_eq!(map().frames(), levels_db.len() / bins);
+    group.bench_function("map a clip", |b| b.iter(map));
+    let clear = || clarity(&levels_db, bins, |_| false, query.peaks());
+    assert!((clear() / query.clarity() - 1.0).abs() < 1e-3);
+    group.bench_function("clarity of a clip", |b| b.iter(clear));
+
+    let frames = 0..query.levels().frames();
+    let steps = 300 * i64::from(STEPS);
+    let verify = || query.levels().weigh(track.peaks(), steps, frames.clone()).deviations();
+    assert!(verify() > 10.0);
+    group.bench_function("verify a place", |b| b.iter(verify));
+    let words = track.sub_fingerprints();
+    let agree = || query.bands().deviations(words, steps, 1.0, 1.0, frames.clone());
+    assert!(agree() > 2.0);
+    group.bench_function("agreement at a place", |b| b.iter(agree));
 }
 
 /// All stages from samples on.
@@ -225,6 +270,6 @@ fn file(c: &mut Criterion) {
 criterion_group! {
     name = stages;
     config = quick();
-    targets = decode, resample, analyse, fingerprint, query, file
+    targets = decode, resample, analyse, fingerprint, query, judge, file
 }
 criterion_main!(stages);
