@@ -74,7 +74,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
-//! | `parallel` | yes | all cores for building a [`KdIndex`], two for opening an index |
+//! | `parallel` | yes | all cores for building a [`KdIndex`], and a [`HashIndex`] from a catalog; two for opening one |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
 // But for one call in `wide`.
 #![deny(unsafe_code)]
