@@ -18,7 +18,7 @@ const SECONDS: f32 = 10.0;
 /// Samples that are handed over at a time, about as many as a decoder does.
 const BLOCK_SAMPLES: usize = 1_152;
 
-type Rows = Vec<(Vec<f32>, f32)>;
+type Rows = Vec<(Vec<f32>, Vec<u8>, f32)>;
 
 #[inline(never)]
 fn stage_resample(resampler: &mut Resampler, input: &[f32], out: &mut Vec<f32>) {
@@ -35,15 +35,15 @@ fn stage_transform(stft: &mut Stft, samples: &[f32]) {
 
 #[inline(never)]
 fn stage_pick(picker: &mut PeakPicker, rows: &Rows, peaks: &mut Vec<Peak>) {
-    for (levels_db, power_db) in rows {
-        picker.push(Frame { levels_db, power_db: *power_db }, |peak| peaks.push(peak));
+    for (levels_db, phases, power_db) in rows {
+        picker.push(Frame { levels_db, phases, power_db: *power_db }, |peak| peaks.push(peak));
     }
     picker.finish(|peak| peaks.push(peak));
 }
 
 #[inline(never)]
 fn stage_bands(maker: &mut SubFingerprinter, rows: &Rows, words: &mut Vec<u64>) {
-    rows.iter().for_each(|(levels_db, _)| maker.push(levels_db, |word| words.push(word)));
+    rows.iter().for_each(|(levels_db, ..)| maker.push(levels_db, |word| words.push(word)));
     maker.finish(|word| words.push(word));
 }
 
@@ -77,7 +77,9 @@ fn main() {
 
     let mut stft = Stft::new(&config.stft).unwrap();
     let mut rows = Rows::new();
-    stft.push(&samples, |frame| rows.push((frame.levels_db.to_vec(), frame.power_db)));
+    stft.push(&samples, |frame| {
+        rows.push((frame.levels_db.to_vec(), frame.phases.to_vec(), frame.power_db))
+    });
     stft.reset();
     stage_transform(&mut stft, &samples);
 

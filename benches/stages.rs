@@ -109,8 +109,10 @@ fn analyse(c: &mut Criterion) {
     let query = fingerprinter.query(&samples, rate(8_000)).unwrap();
 
     let mut stft = Stft::new(&config.stft).unwrap();
-    let mut rows: Vec<(Vec<f32>, f32)> = Vec::new();
-    stft.push(&samples, |frame| rows.push((frame.levels_db.to_vec(), frame.power_db)));
+    let mut rows: Vec<(Vec<f32>, Vec<u8>, f32)> = Vec::new();
+    stft.push(&samples, |frame| {
+        rows.push((frame.levels_db.to_vec(), frame.phases.to_vec(), frame.power_db))
+    });
     stft.reset();
     let frames = (samples.len() - config.stft.window_samples) / config.stft.hop_samples + 1;
     assert_eq!(rows.len(), frames);
@@ -132,8 +134,8 @@ fn analyse(c: &mut Criterion) {
     let mut picker = PeakPicker::new(&config.peaks, &config.stft);
     let mut pick = || {
         let mut peaks: Vec<Peak> = Vec::new();
-        for (levels_db, power_db) in &rows {
-            let frame = Frame { levels_db, power_db: *power_db };
+        for (levels_db, phases, power_db) in &rows {
+            let frame = Frame { levels_db, phases, power_db: *power_db };
             picker.push(frame, |peak| peaks.push(peak));
         }
         picker.finish(|peak| peaks.push(peak));
@@ -150,7 +152,7 @@ fn analyse(c: &mut Criterion) {
     let mut maker = SubFingerprinter::new(&config.stft);
     let mut summarise = || {
         let mut words = Vec::new();
-        rows.iter().for_each(|(levels_db, _)| maker.push(levels_db, |word| words.push(word)));
+        rows.iter().for_each(|(levels_db, ..)| maker.push(levels_db, |word| words.push(word)));
         maker.finish(|word| words.push(word));
         words
     };

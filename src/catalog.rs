@@ -233,7 +233,14 @@ mod tests {
             landmarks: 0,
             first_frame: FrameIndex(first_frame),
             frames: 10,
-            peaks: vec![Peak { time: 10 * STEPS - 1, bin: 1, contrast: 1, rank: 1 }],
+            peaks: vec![Peak {
+                time: 10 * STEPS - 1,
+                bin: 1,
+                contrast: 1,
+                rank: 1,
+                level: 195,
+                phase: 0,
+            }],
             sub_fingerprints: Vec::new(),
         }
     }

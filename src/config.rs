@@ -9,7 +9,7 @@ use bincode::{Decode, Encode};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Raised whenever the same [`Config`] would give other fingerprints than before.
-pub const FINGERPRINT_VERSION: u32 = 2;
+pub const FINGERPRINT_VERSION: u32 = 3;
 
 /// The whole analysis, stage by stage. The default is what the README's figures were measured with.
 ///

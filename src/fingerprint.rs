@@ -18,7 +18,7 @@ use crate::units::{ConfigId, SampleRate};
 use crate::verification::LevelMap;
 use std::io::Cursor;
 
-const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 3 };
+const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 4 };
 
 /// What the index keeps of a recording: its peaks, the landmarks made from them, its
 /// sub-fingerprints, and by which configuration.

@@ -104,7 +104,7 @@ fn cells(cell: i32, other: i32) -> impl Iterator<Item = i32> {
 ///
 /// ```
 /// use earmark::{config::LandmarkConfig, landmark::Pairer, peaks::Peak};
-/// let peak = |time, bin| Peak { time, bin, contrast: 40, rank: 0 };
+/// let peak = |time, bin| Peak { time, bin, contrast: 40, rank: 0, level: 195, phase: 0 };
 /// let mut pairer = Pairer::new(&LandmarkConfig::default(), 5);
 /// let mut landmarks = Vec::new();
 /// for p in [peak(160, 800), peak(320, 880), peak(400, 720)] {
@@ -218,6 +218,8 @@ mod tests {
                     bin: (random() * 14_000.0) as u16,
                     contrast: (random() * 100.0) as u8,
                     rank: (random() * 10.0) as u8,
+                    level: 195,
+                    phase: 0,
                 }
             })
             .collect()

@@ -7,11 +7,11 @@ use std::io;
 /// Peaks are in the order of frames; refined times may be out of order by a frame each.
 const BACKWARDS: i64 = 2 * STEPS as i64;
 const SKIP: u8 = u8::MAX;
-const PACKED_BYTES: usize = 5;
+const PACKED_BYTES: usize = 7;
 
-/// Appends peaks as they are stored, five bytes each: the step in time from the peak before, plus
-/// [`BACKWARDS`]; the frequency; contrast; rank. [`SKIP`] in place of the step is no peak but a
-/// stretch of time without one, the steps of which follow.
+/// Appends peaks as they are stored, seven bytes each: the step in time from the peak before, plus
+/// [`BACKWARDS`]; the frequency; contrast; rank; level; phase. [`SKIP`] in place of the step is no peak
+/// but a stretch of time without one, the steps of which follow.
 pub fn pack_peaks(peaks: &[Peak], bytes: &mut Vec<u8>) -> io::Result<()> {
     bytes.reserve(PACKED_BYTES * peaks.len());
     let mut before = 0;
@@ -20,11 +20,12 @@ pub fn pack_peaks(peaks: &[Peak], bytes: &mut Vec<u8>) -> io::Result<()> {
         if step >= i64::from(SKIP) {
             bytes.push(SKIP);
             bytes.extend_from_slice(&(step as u32 - BACKWARDS as u32).to_le_bytes());
+            bytes.extend_from_slice(&[0; PACKED_BYTES - 5]);
             step = BACKWARDS;
         }
         bytes.push(u8::try_from(step).map_err(|_| sealed::invalid("the peaks are out of order"))?);
         bytes.extend_from_slice(&p.bin.to_le_bytes());
-        bytes.extend_from_slice(&[p.contrast, p.rank]);
+        bytes.extend_from_slice(&[p.contrast, p.rank, p.level, p.phase]);
         before = i64::from(p.time);
     }
     Ok(())
@@ -38,14 +39,14 @@ pub fn unpack_peaks(bytes: &[u8]) -> io::Result<Vec<Peak>> {
     }
     let mut peaks = Vec::with_capacity(records.len());
     let mut time = 0i64;
-    for &[step, a, b, c, d] in records {
+    for &[step, a, b, contrast, rank, level, phase] in records {
         if step == SKIP {
-            time += i64::from(u32::from_le_bytes([a, b, c, d]));
+            time += i64::from(u32::from_le_bytes([a, b, contrast, rank]));
             continue;
         }
         time += i64::from(step) - BACKWARDS;
-        let refined = u32::try_from(time).map_err(|_| sealed::invalid("a peak's time"))?;
-        peaks.push(Peak { time: refined, bin: u16::from_le_bytes([a, b]), contrast: c, rank: d });
+        let time = u32::try_from(time).map_err(|_| sealed::invalid("a peak's time"))?;
+        peaks.push(Peak { time, bin: u16::from_le_bytes([a, b]), contrast, rank, level, phase });
     }
     Ok(peaks)
 }
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn peaks_hours_apart_and_out_of_order_by_a_frame_are_stored_as_they_are() {
-        let peak = |time| Peak { time, bin: 4_000, contrast: 77, rank: 3 };
+        let peak = |time| Peak { time, bin: 4_000, contrast: 77, rank: 3, level: 201, phase: 254 };
         let times = [5, 0, 16, 60_016, 60_001, 200_000_000, 199_999_985];
         let peaks: Vec<Peak> = times.map(peak).to_vec();
         let mut bytes = Vec::new();

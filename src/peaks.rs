@@ -12,7 +12,7 @@
 //! (ISMIR 2003); positions are refined by a parabola through the neighbouring cells.
 
 use crate::config::{PeakConfig, StftConfig};
-use crate::spectrogram::{Axes, Frame, sum};
+use crate::spectrogram::{Axes, Frame, PhaseAdvance, sum};
 use crate::wide;
 use bincode::{Decode, Encode};
 use std::collections::VecDeque;
@@ -35,6 +35,10 @@ pub struct Peak {
     pub contrast: u8,
     /// Number of neighbours in its band with more contrast.
     pub rank: u8,
+    /// Level in halves of a dB from −127.5 dB re a full-scale sine up.
+    pub level: u8,
+    /// Phase at its time, in 1/256 of a turn.
+    pub phase: u8,
 }
 
 impl Peak {
@@ -55,6 +59,18 @@ impl Peak {
     pub fn contrast_db(&self) -> f32 {
         f32::from(self.contrast) / 4.0
     }
+
+    /// Level in dB re a full-scale sine (−127.5 to 0).
+    #[must_use]
+    pub fn level_db(&self) -> f32 {
+        (f32::from(self.level) - 255.0) / 2.0
+    }
+}
+
+/// A level in dB as [`Peak::level`].
+#[inline(always)]
+pub(crate) fn in_half_db(level_db: f32) -> u8 {
+    (2.0 * level_db + 255.5) as u8
 }
 
 /// Cells that are tested side by side.
@@ -70,6 +86,8 @@ struct Candidate {
     bin: u16,
     rank: u32,
     contrast_db: f32,
+    level: u8,
+    phase: u8,
 }
 
 /// Streaming peak picker: push frames, get peaks, in order of frame and bin.
@@ -96,7 +114,10 @@ pub struct PeakPicker {
     band_of_bin: Vec<u8>,
     /// The last 2·radius + 1 frames, one row each, filled up to whole blocks with −∞.
     levels_db: Vec<f32>,
-    /// The same rows, each cell the maximum within ± `freq_radius_bins`, filled up with ∞.
+    /// The phases of these frames, laid out alike.
+    phases: Vec<u8>,
+    advance: PhaseAdvance,
+    /// The rows of levels, each cell the maximum within ± `freq_radius_bins`, filled up with ∞.
     row_max_db: Vec<f32>,
     /// These rows from the oldest frame to the newest.
     rows: Vec<Row>,
@@ -132,6 +153,8 @@ impl PeakPicker {
             bins,
             band_of_bin,
             levels_db: vec![f32::NEG_INFINITY; stride * rows],
+            phases: vec![0; stride * rows],
+            advance: PhaseAdvance::new(stft),
             row_max_db: vec![f32::INFINITY; stride * rows],
             rows: (0..rows).map(row).collect(),
             scratch: Vec::new(),
@@ -147,6 +170,7 @@ impl PeakPicker {
         let newest = self.rows.len() - 1;
         let row = self.rows[newest].start..self.rows[newest].start + self.bins;
         self.levels_db[row.clone()].copy_from_slice(frame.levels_db);
+        self.phases[row.clone()].copy_from_slice(frame.phases);
         let row_max_db = &mut self.row_max_db[row];
         let radius = self.config.freq_radius_bins;
         sliding_max(frame.levels_db, radius, &mut self.scratch, row_max_db);
@@ -263,12 +287,16 @@ impl PeakPicker {
         let steps = STEPS as f32;
         let time_steps = (vertex(before, level, after) * steps).round() as i32;
         let bin_steps = (bin as f32 + vertex(levels[bin - 1], level, levels[bin + 1])) * steps;
+        let bin_steps = bin_steps.round() as u16;
+        let phase = self.phases[self.rows[at].start + bin];
         let candidate = Candidate {
             frame: centre,
             time: centre.saturating_mul(STEPS).saturating_add_signed(time_steps),
-            bin: bin_steps.round() as u16,
+            bin: bin_steps,
             rank: 0,
             contrast_db,
+            level: in_half_db(level),
+            phase: phase.wrapping_add(self.advance.of(bin_steps, time_steps)),
         };
         Some((candidate, self.band_of_bin[bin].into()))
     }
@@ -290,6 +318,8 @@ impl PeakPicker {
                             bin: c.bin,
                             contrast: (c.contrast_db * 4.0).min(255.0) as u8,
                             rank: c.rank as u8,
+                            level: c.level,
+                            phase: c.phase,
                         });
                     }
                 }
@@ -388,6 +418,8 @@ mod tests {
     /// Every definition in the module's text, written down as it reads.
     fn brute_force(samples: &[f32], config: &Config) -> Vec<Peak> {
         let s = Spectrogram::new(samples, &config.stft).unwrap();
+        let mut phases = Vec::new();
+        Stft::new(&config.stft).unwrap().push(samples, |frame| phases.push(frame.phases.to_vec()));
         let (frames, bins) = s.levels_db.dim();
         let (p, level) = (&config.peaks, |t: usize, b: usize| s.levels_db[(t, b)]);
         let octaves = |b: usize| {
@@ -439,6 +471,14 @@ mod tests {
                     bin: ((b as f32 + db) * 16.0).round() as u16,
                     contrast: (contrast * 4.0).min(255.0) as u8,
                     rank: stronger.count().min(255) as u8,
+                    level: (255.0 + 2.0 * level(t, b)).round() as u8,
+                    // Turns of its frequency in what it is off its frame's middle.
+                    phase: phases[t][b].wrapping_add_signed({
+                        let bin = ((b as f32 + db) * 16.0).round() / 16.0;
+                        let bin = bin + config.stft.first_bin() as f32;
+                        let frames = (dt * 16.0).round() / 16.0;
+                        (bin / 2048.0 * 256.0 * frames * 256.0 + 0.5).floor() as i32 as i8
+                    }),
                 }
             })
             .filter(|peak| peak.rank < p.query_rank)

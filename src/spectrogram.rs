@@ -11,9 +11,12 @@ use crate::error::Result;
 use crate::peaks::greater;
 use crate::wide;
 use ndarray::{Array2, ArrayView1, Axis};
-use power::PowerSpectrum;
+use power::{Bins, RealSpectrum};
 use std::f64::consts::TAU;
 
+pub(crate) use phase::PhaseAdvance;
+
+mod phase;
 mod power;
 
 /// The lowest level a frame can show, in dB: far below what 24-bit audio holds.
@@ -30,6 +33,8 @@ const DB_PER_OCTAVE: f32 = 3.010_3;
 pub struct Frame<'a> {
     /// Level of each bin of the analysis band, in dB re a full-scale sine.
     pub levels_db: &'a [f32],
+    /// Phase of each bin in the middle of the frame, in 1/256 of a turn.
+    pub phases: &'a [u8],
     /// Power of the whole band, in dB re a full-scale sine.
     pub power_db: f32,
 }
@@ -95,8 +100,9 @@ pub struct Stft {
     pending: Vec<f32>,
     /// Samples to drop before the next frame (where the hop exceeds what is pending).
     start: usize,
-    spectrum: PowerSpectrum,
+    spectrum: RealSpectrum,
     levels_db: Vec<f32>,
+    phases: Vec<u8>,
 }
 
 impl Stft {
@@ -116,8 +122,9 @@ impl Stft {
             window,
             pending: Vec::with_capacity(n + (8 * config.hop_samples).max(1024)),
             start: 0,
-            spectrum: PowerSpectrum::new(n),
+            spectrum: RealSpectrum::new(n),
             levels_db: vec![0.0; config.bins()],
+            phases: vec![0; config.bins()],
         })
     }
 
@@ -137,7 +144,7 @@ impl Stft {
             samples = later;
             while self.start + n <= self.pending.len() {
                 let power_db = self.transform();
-                on_frame(Frame { levels_db: &self.levels_db, power_db });
+                on_frame(Frame { levels_db: &self.levels_db, phases: &self.phases, power_db });
                 self.start += self.hop;
             }
         }
@@ -149,18 +156,25 @@ impl Stft {
         self.start = 0;
     }
 
-    /// Transforms the window at `start` into `levels_db`; returns the band's power in dB.
+    /// Transforms the window at `start` into levels and phases; returns the band's power in dB.
     fn transform(&mut self) -> f32 {
         let samples = &self.pending[self.start..self.start + self.window.len()];
         wide::run(
             #[inline(always)]
             || {
-                let powers = self.spectrum.of(samples, &self.window);
-                let band = &powers[self.first_bin..self.first_bin + self.levels_db.len()];
-                for (level, &power) in self.levels_db.iter_mut().zip(band) {
+                let Bins { re, im, powers } = self.spectrum.of(samples, &self.window);
+                let band = self.first_bin..self.first_bin + self.levels_db.len();
+                let powers = &powers[band.clone()];
+                for (level, &power) in self.levels_db.iter_mut().zip(powers) {
                     *level = power_to_db(power);
                 }
-                power_to_db(sum(band) / HANN_NOISE_BANDWIDTH_BINS)
+                phase::in_the_middle(
+                    &re[band.clone()],
+                    &im[band],
+                    self.first_bin,
+                    &mut self.phases,
+                );
+                power_to_db(sum(powers) / HANN_NOISE_BANDWIDTH_BINS)
             },
         )
     }
@@ -250,20 +264,22 @@ mod tests {
     use crate::testing::{noise, rng};
     use proptest::prelude::*;
 
-    /// A direct DFT of one windowed frame in f64.
-    fn naive_levels_db(samples: &[f32], config: &StftConfig) -> Vec<f64> {
+    /// A direct DFT of one windowed frame in f64: levels, and phases in the middle in turns.
+    fn naive(samples: &[f32], config: &StftConfig) -> Vec<(f64, f64)> {
         let n = config.window_samples;
         (config.first_bin()..config.first_bin() + config.bins())
             .map(|bin| {
                 let (mut re, mut im) = (0.0, 0.0);
                 for (i, &x) in samples[..n].iter().enumerate() {
                     let w = 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n as f64).cos();
-                    let phase = std::f64::consts::TAU * (i * bin % n) as f64 / n as f64;
+                    let from_middle = (i * bin + n * n - n / 2 * bin) % n;
+                    let phase = std::f64::consts::TAU * from_middle as f64 / n as f64;
                     re += f64::from(x) * w * phase.cos();
                     im -= f64::from(x) * w * phase.sin();
                 }
                 let scale = 4.0 / n as f64;
-                10.0 * ((re * re + im * im) * scale * scale).max(1e-20).log10()
+                let level_db = 10.0 * ((re * re + im * im) * scale * scale).max(1e-20).log10();
+                (level_db, im.atan2(re) / std::f64::consts::TAU)
             })
             .collect()
     }
@@ -274,10 +290,14 @@ mod tests {
         let samples = noise(2000, 3);
         let s = Spectrogram::new(&samples, &config).unwrap();
         assert_eq!(s.levels_db.dim(), ((2000 - 512) / 100 + 1, config.bins()));
-        for frame in 0..s.levels_db.nrows() {
-            let oracle = naive_levels_db(&samples[frame * 100..], &config);
-            for (got, want) in s.frame(frame).iter().zip(oracle) {
+        let mut phases = Vec::new();
+        Stft::new(&config).unwrap().push(&samples, |frame| phases.push(frame.phases.to_vec()));
+        for (frame, phases) in phases.iter().enumerate() {
+            let oracle = naive(&samples[frame * 100..], &config);
+            for ((got, phase), (want, turns)) in s.frame(frame).iter().zip(phases).zip(oracle) {
                 assert!((f64::from(*got) - want).abs() < 0.01, "frame {frame}: {got} vs {want}");
+                let off = (f64::from(*phase) - 256.0 * turns).rem_euclid(256.0);
+                assert!(off.min(256.0 - off) < 0.7, "frame {frame}: {phase} vs {turns} turns");
             }
         }
     }

@@ -253,7 +253,7 @@ mod tests {
         let steps = |s: f64| 16.0 * (s - centre_s) / hop_s;
         let time = steps(20.0).round() as u32;
         let bin = (16.0 * (1000.0 - first_hz) / bin_hz).round() as u16;
-        let track = track(vec![Peak { time, bin, contrast: 60, rank: 0 }]);
+        let track = track(vec![Peak { time, bin, contrast: 60, rank: 0, level: 195, phase: 0 }]);
         for (tempo, pitch) in [(1.0, 1.0), (1.1, 1.1), (0.9, 1.0), (1.0, 1.2)] {
             // What stands at the clip's frame 0 stands there in the track.
             let offset_steps = steps(15.0 + tempo * centre_s).round() as i64;

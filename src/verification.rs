@@ -373,7 +373,7 @@ mod tests {
     #[test]
     fn chance_is_the_average_over_all_times() {
         let map = LevelMap::new(&levels(50, 3), BINS, |_| false);
-        let peak = Peak { time: 0, bin: 20 * 16, contrast: 60, rank: 0 };
+        let peak = Peak { time: 0, bin: 20 * 16, contrast: 60, rank: 0, level: 195, phase: 0 };
         let row = LOG_LIKELIHOOD_RATIO[class(&peak)];
         let values: Vec<f64> = (0..2 * 50)
             .map(|cell| f64::from(row[usize::from(map.codes[cell * 2 * BINS + 40])]))
@@ -400,6 +400,8 @@ mod tests {
                         bin: (b * 16.0) as u16,
                         contrast: 60,
                         rank: 0,
+                        level: 195,
+                        phase: 0,
                     };
                     own.push(peak(t as f32 + 10.0, b as f32));
                     others.push(peak(t as f32 + 10.0, random() * 59.0));

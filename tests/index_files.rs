@@ -205,12 +205,12 @@ fn other_files_and_newer_versions_are_told_apart() {
         changed
     };
     assert_eq!(
-        message(&with(8, 4)),
-        "index format version 4, but this build reads version 3: update earmark"
+        message(&with(8, 5)),
+        "index format version 5, but this build reads version 4: update earmark"
     );
     assert_eq!(
         message(&with(8, 1)),
-        "index format version 1, but this build reads version 3: make it again with this version"
+        "index format version 1, but this build reads version 4: make it again with this version"
     );
     let strange = "this is not an earmark index (its first bytes differ)";
     assert_eq!(message(b""), strange);
@@ -226,7 +226,7 @@ fn other_files_and_newer_versions_are_told_apart() {
     print[8] = 9;
     assert_eq!(
         message(&print),
-        "fingerprint format version 9, but this build reads version 3: update earmark"
+        "fingerprint format version 9, but this build reads version 4: update earmark"
     );
 }
 

@@ -68,7 +68,7 @@ impl Panel {
 
     /// Where a peak at `time` and `bin` (in steps) stands.
     fn place(&self, time: u32, bin: u16) -> (f64, f64) {
-        let peak = Peak { time, bin, contrast: 0, rank: 0 };
+        let peak = Peak { time, bin, contrast: 0, rank: 0, level: 0, phase: 0 };
         let time_s = self.peaks_from_s + peak.time_s(&self.axes);
         (self.x(time_s), self.y(peak.frequency_hz(&self.axes).into()))
     }

@@ -1,8 +1,8 @@
-//! Power spectra of real signals.
+//! Spectra of real signals: parts and powers.
 //!
 //! A complex transform of half the length takes the even samples for real and the odd ones for
 //! imaginary parts; its bins `k` and `half − k` are then taken apart into the two of the real
-//! signal (Press et al., "Numerical Recipes", section 12.3), of which only the powers are kept.
+//! signal (Press et al., "Numerical Recipes", section 12.3).
 
 use rustfft::num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
@@ -12,18 +12,25 @@ use std::sync::Arc;
 /// Bins that are taken apart side by side.
 const BLOCK: usize = 8;
 
+/// The bins of one frame, from 0 to half its length.
+pub struct Bins {
+    pub re: Vec<f32>,
+    pub im: Vec<f32>,
+    pub powers: Vec<f32>,
+}
+
 /// Transforms frames of one length. The plan and all buffers are made once.
-pub struct PowerSpectrum {
+pub struct RealSpectrum {
     fft: Arc<dyn Fft<f32>>,
     /// Half of e^(−2πik / length), for each pair of bins `k` and `half − k` from 1 on.
     twiddles: Vec<Complex32>,
     windowed: Vec<Complex32>,
     transformed: Vec<Complex32>,
     scratch: Vec<Complex32>,
-    powers: Vec<f32>,
+    bins: Bins,
 }
 
-impl PowerSpectrum {
+impl RealSpectrum {
     /// Plans for frames of `length` samples, an even number from 36 on.
     pub fn new(length: usize) -> Self {
         let half = length / 2;
@@ -37,14 +44,18 @@ impl PowerSpectrum {
             windowed: vec![Complex32::ZERO; half],
             transformed: vec![Complex32::ZERO; half],
             scratch: vec![Complex32::ZERO; fft.get_outofplace_scratch_len()],
-            powers: vec![0.0; half + 1],
+            bins: Bins {
+                re: vec![0.0; half + 1],
+                im: vec![0.0; half + 1],
+                powers: vec![0.0; half + 1],
+            },
             fft,
         }
     }
 
-    /// The powers of all bins, from 0 to half the length, of `samples` times `window`.
+    /// The bins of `samples` times `window`.
     #[inline(always)]
-    pub fn of(&mut self, samples: &[f32], window: &[f32]) -> &[f32] {
+    pub fn of(&mut self, samples: &[f32], window: &[f32]) -> &Bins {
         let pairs = samples.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
         for (out, (x, w)) in self.windowed.iter_mut().zip(pairs) {
             *out = Complex32::new(x[0] * w[0], x[1] * w[1]);
@@ -54,22 +65,27 @@ impl PowerSpectrum {
             &mut self.transformed,
             &mut self.scratch,
         );
-        let (bins, half) = (&self.transformed, self.transformed.len());
-        self.powers[0] = square(bins[0].re + bins[0].im);
-        self.powers[half] = square(bins[0].re - bins[0].im);
+        let (halves, half) = (&self.transformed, self.transformed.len());
+        let Bins { re, im, powers } = &mut self.bins;
+        (re[0], re[half]) = (halves[0].re + halves[0].im, halves[0].re - halves[0].im);
         // Where its length is even; else this is overwritten.
-        self.powers[half / 2] = bins[half / 2].norm_sqr();
+        (re[half / 2], im[half / 2]) = (halves[half / 2].re, -halves[half / 2].im);
         let last = self.twiddles.len() - BLOCK;
         for first in (0..self.twiddles.len()).step_by(BLOCK) {
             // The last two blocks overlap.
             let first = first.min(last);
             let (low, high) = (first + 1, half - first - BLOCK);
             let twiddles = block(&self.twiddles, first);
-            let (lows, highs) = take_apart(block(bins, low), block(bins, high), twiddles);
-            self.powers[low..][..BLOCK].copy_from_slice(&lows);
-            self.powers[high..][..BLOCK].copy_from_slice(&highs);
+            let [lows, highs] = take_apart(block(halves, low), block(halves, high), twiddles);
+            for (first, [block_re, block_im]) in [(low, lows), (high, highs)] {
+                re[first..][..BLOCK].copy_from_slice(&block_re);
+                im[first..][..BLOCK].copy_from_slice(&block_im);
+            }
         }
-        &self.powers
+        for ((power, re), im) in powers.iter_mut().zip(re).zip(im) {
+            *power = *re * *re + *im * *im;
+        }
+        &self.bins
     }
 }
 
@@ -78,16 +94,16 @@ fn block(of: &[Complex32], first: usize) -> [Complex32; BLOCK] {
     of[first..].first_chunk().copied().unwrap_or_default()
 }
 
-/// The powers of a block of the real signal's bins, and of the block of those as far from the upper
-/// end, from both blocks of bins of the complex transform.
+/// Real and imaginary parts of a block of the real signal's bins, and of the block of those as far
+/// from the upper end, from both blocks of bins of the complex transform.
 #[inline(always)]
 fn take_apart(
     low: [Complex32; BLOCK],
     mut high: [Complex32; BLOCK],
     twiddles: [Complex32; BLOCK],
-) -> ([f32; BLOCK], [f32; BLOCK]) {
+) -> [[[f32; BLOCK]; 2]; 2] {
     high.reverse();
-    let (mut lows, mut highs) = ([0.0; BLOCK], [0.0; BLOCK]);
+    let (mut lows, mut highs) = ([[0.0; BLOCK]; 2], [[0.0; BLOCK]; 2]);
     for lane in 0..BLOCK {
         let (low, high, twiddle) = (low[lane], high[lane], twiddles[lane]);
         // What the even samples give, and what the odd ones do.
@@ -95,16 +111,11 @@ fn take_apart(
         let (sum, difference) = (low.im + high.im, low.re - high.re);
         let odd_re = sum * twiddle.re + difference * twiddle.im;
         let odd_im = sum * twiddle.im - difference * twiddle.re;
-        lows[lane] = square(even_re + odd_re) + square(even_im + odd_im);
-        highs[lane] = square(even_re - odd_re) + square(odd_im - even_im);
+        (lows[0][lane], lows[1][lane]) = (even_re + odd_re, even_im + odd_im);
+        (highs[0][lane], highs[1][lane]) = (even_re - odd_re, odd_im - even_im);
     }
-    highs.reverse();
-    (lows, highs)
-}
-
-#[inline(always)]
-fn square(x: f32) -> f32 {
-    x * x
+    highs.iter_mut().for_each(|part| part.reverse());
+    [lows, highs]
 }
 
 #[cfg(test)]
@@ -121,8 +132,12 @@ mod tests {
             let mut windowed: Vec<f32> = samples.iter().zip(&window).map(|(x, w)| x * w).collect();
             let mut bins = fft.make_output_vec();
             fft.process(&mut windowed, &mut bins).unwrap();
-            let powers: Vec<f32> = bins.iter().map(|c| c.norm_sqr()).collect();
-            assert_eq!(PowerSpectrum::new(length).of(&samples, &window), powers, "{length}");
+            let part = |of: fn(&Complex32) -> f32| bins.iter().map(of).collect::<Vec<f32>>();
+            let mut spectrum = RealSpectrum::new(length);
+            let Bins { re, im, powers } = spectrum.of(&samples, &window);
+            assert_eq!(*re, part(|c| c.re), "{length}");
+            assert_eq!(*im, part(|c| c.im), "{length}");
+            assert_eq!(*powers, part(Complex32::norm_sqr), "{length}");
         }
     }
 }
