@@ -3,6 +3,7 @@
 use crate::agreement::BandLevels;
 use crate::bands::SubFingerprinter;
 use crate::clarity::clarity;
+use crate::coherence::Phases;
 use crate::config::Config;
 #[cfg(feature = "decode")]
 use crate::decode::AudioReader;
@@ -127,6 +128,7 @@ pub struct Query {
     landmarks: Vec<Landmark>,
     levels: LevelMap,
     bands: BandLevels,
+    phases: Phases,
     clarity: f32,
 }
 
@@ -165,6 +167,12 @@ impl Query {
     #[must_use]
     pub fn bands(&self) -> &BandLevels {
         &self.bands
+    }
+
+    /// Its phases.
+    #[must_use]
+    pub fn phases(&self) -> &Phases {
+        &self.phases
     }
 
     /// How strong its true match would be, as a multiple of what is usual: see
@@ -212,6 +220,7 @@ pub struct Fingerprinter {
 #[derive(Default)]
 struct Rows {
     levels_db: Vec<f32>,
+    phases: Vec<u8>,
     powers_db: Vec<f32>,
 }
 
@@ -302,8 +311,9 @@ impl Fingerprinter {
         let levels = LevelMap::new(&rows.levels_db, self.config.stft.bins(), silent);
         let clarity = clarity(&rows.levels_db, self.config.stft.bins(), silent, &self.peaks);
         let bands = BandLevels::new(rows.levels_db, &self.config.stft);
+        let phases = Phases::new(rows.phases, &self.config.stft);
         let peaks = self.peaks.clone();
-        Ok(Query { config_id, duration_s, peaks, landmarks, levels, bands, clarity })
+        Ok(Query { config_id, duration_s, peaks, landmarks, levels, bands, phases, clarity })
     }
 
     /// The fingerprint of a whole mono signal.
@@ -390,6 +400,7 @@ impl Fingerprinter {
         stft.push(resampled, |frame| {
             if let Some(rows) = rows {
                 rows.levels_db.extend_from_slice(frame.levels_db);
+                rows.phases.extend_from_slice(frame.phases);
                 rows.powers_db.push(frame.power_db);
             } else {
                 sub_fingerprinter.push(frame.levels_db, |word| words.push(word));

@@ -85,6 +85,7 @@ pub mod alignment;
 pub mod bands;
 pub mod catalog;
 pub mod clarity;
+pub mod coherence;
 pub mod config;
 #[cfg(feature = "decode")]
 pub mod decode;
@@ -96,6 +97,7 @@ pub mod landmark;
 pub mod matching;
 pub mod peaks;
 pub mod resample;
+pub mod shortfall;
 pub mod spectrogram;
 pub mod speed;
 pub mod tags;

@@ -12,7 +12,7 @@
 //! there at a random time. Mean and variance of the sum follow, and with them how many deviations the
 //! evidence is above chance.
 
-use crate::peaks::{Peak, STEPS, greater, sliding_max, vertex};
+use crate::peaks::{Peak, STEPS, greater, in_half_db, sliding_max, vertex};
 use std::ops::Range;
 use table::LOG_LIKELIHOOD_RATIO;
 
@@ -54,6 +54,8 @@ pub struct LevelMap {
     bins: usize,
     /// One of [`CODES`] for each part of a cell, row after row.
     codes: Vec<u8>,
+    /// The highest level around each bin, as [`Peak::level`] is given.
+    levels: Vec<u8>,
     chance: Vec<[Moments; CLASSES]>,
 }
 
@@ -76,6 +78,7 @@ impl LevelMap {
             frames,
             bins,
             codes: vec![0; frames * bins * CELLS * CELLS],
+            levels: highest.iter().map(|&level| in_half_db(level)).collect(),
             chance: Vec::new(),
         };
         for frame in (0..frames).filter(|&frame| !silent(frame)) {
@@ -117,6 +120,11 @@ impl LevelMap {
     #[must_use]
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// The highest level around the cell in `frame` and `column`, as [`Peak::level`] is given.
+    pub(crate) fn level(&self, frame: usize, column: usize) -> u8 {
+        self.levels[frame * self.bins + (column / CELLS).min(self.bins - 1)]
     }
 
     /// Weighs the evidence that a track's peaks (in the order of their frames) stand in the clip
@@ -187,6 +195,7 @@ impl LevelMap {
         frames: Range<usize>,
         mut each: impl FnMut(&Peak, usize, usize, usize),
     ) {
+        let frames = frames.start..frames.end.min(self.frames);
         let steps = i64::from(STEPS);
         let cell_steps = steps / CELLS as i64;
         // Refined times may stand before their neighbour's by a frame.
@@ -199,7 +208,7 @@ impl LevelMap {
             let column = (i64::from(peak.bin) + cell_steps / 2) as usize / cell_steps as usize;
             let Ok(row) = usize::try_from(row) else { continue };
             let frame = row / CELLS;
-            if !frames.contains(&frame) || frame >= self.frames || column >= columns {
+            if !frames.contains(&frame) || column >= columns {
                 continue;
             }
             each(peak, frame, column, usize::from(self.codes[row * columns + column]));

@@ -1,0 +1,221 @@
+//! Whether the phases of a clip's partials go with those of a track's peaks.
+//!
+//! What carries a recording to a microphone (a room, a loudspeaker, a filter, a codec) changes the
+//! phase of each frequency, but at all times by the same. So the phase that the clip has under a
+//! peak of the track, less the peak's own, is about the same for all peaks of one frequency if the
+//! clip is of this recording. In other music it is anything, even where notes and beats are alike, for notes
+//! begin at any part of their period. Noise turns phases only where it is about as loud as the peak.
+//!
+//! Peaks of nearly one frequency are taken in pairs, and the cosines of what their differences differ
+//! by are summed: in expectation nothing, if chance decides them, and half their number is the
+//! variance. (Phase alone tells how images lie on each other: C. D. Kuglin and D. C. Hines, "The phase
+//! correlation image alignment method", 1975. There, too, one looks for what is constant.)
+
+use crate::config::StftConfig;
+use crate::peaks::{Peak, STEPS};
+use crate::spectrogram::PhaseAdvance;
+use std::collections::VecDeque;
+use std::f64::consts::TAU;
+use std::ops::Range;
+
+/// Peaks are of one frequency if they are no farther apart than this, in bins.
+const ONE_FREQUENCY_BINS: u16 = 2;
+/// Pairs are of peaks at least so many frames apart, 0.3 s: what is nearer may be of one note, and
+/// any two steady tones go together for a while;
+const NEAREST_FRAMES: u32 = 10;
+/// and at most so many, 3 s: two clocks that differ by 50 millionths turn 1 kHz by a seventh meanwhile.
+const FARTHEST_FRAMES: u32 = 94;
+/// Fewer pairs say nothing.
+const FEWEST_PAIRS: u32 = 8;
+
+/// The phases of a clip.
+///
+/// ```
+/// use earmark::{Config, Fingerprinter, SampleRate};
+/// # let mut song = vec![0.0f32; 160_000];
+/// # for n in 0..200usize {
+/// #     let start = n * 790 + n * n * 37 % 700;
+/// #     let hz = [262.0, 330.0, 392.0, 494.0, 587.0][n * n / 3 % 5];
+/// #     for (i, x) in song[start..].iter_mut().take(2400).enumerate() {
+/// #         *x += (i as f32 * hz * 7.854e-4).sin() * (-(i as f32) / 700.0).exp();
+/// #     }
+/// # }
+/// let rate = SampleRate::new(8000)?;
+/// let mut fingerprinter = Fingerprinter::new(Config::default())?;
+/// let track = fingerprinter.fingerprint(&song, rate)?;
+/// let clip = fingerprinter.query(&song[51_200..91_200], rate)?; // from its frame 200 on
+///
+/// let at = |frame: i64| clip.phases().deviations(track.peaks(), 16 * frame, 0..usize::MAX);
+/// assert!(at(200) > 3.0 && at(200) > 2.0 * at(300));
+/// # Ok::<(), earmark::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phases {
+    /// Frame after frame, in 1/256 of a turn.
+    rows: Vec<u8>,
+    bins: usize,
+    advance: PhaseAdvance,
+    cosines: Box<[f32; 256]>,
+}
+
+impl Phases {
+    /// Takes the [phases](crate::spectrogram::Frame::phases) of all frames, in rows, as the transform
+    /// with `config` gives them.
+    #[must_use]
+    pub fn new(rows: Vec<u8>, config: &StftConfig) -> Self {
+        let cosine = |step: usize| libm::cos(step as f64 / 256.0 * TAU) as f32;
+        Self {
+            rows,
+            bins: config.bins().max(1),
+            advance: PhaseAdvance::new(config),
+            cosines: Box::new(std::array::from_fn(cosine)),
+        }
+    }
+
+    /// How far a track's peaks (in the order of their frames) agree in phase with the clip beyond what
+    /// chance gives, in its deviations: about 0 where the clip is not, 3 to 60 where it is, the more the
+    /// longer it is. The clip begins at `offset_steps` (1/[`STEPS`] of a frame) of the track, and is
+    /// played at the track's speed. Only the clip's frames within `frames` count. 0 where there are
+    /// too few peaks.
+    #[must_use]
+    pub fn deviations(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> f32 {
+        let steps = i64::from(STEPS);
+        let end = frames.end.min(self.rows.len() / self.bins);
+        // Refined times may stand before their neighbour's by a frame.
+        let first = offset_steps + (frames.start as i64 - 1) * steps;
+        let first = peaks.partition_point(|p| i64::from(p.time) < first);
+        let (mut sum, mut pairs) = (0.0f32, 0u32);
+        // The peaks that those to come are paired with, and what the clip's phases differ from theirs.
+        let mut before: VecDeque<(u32, u16, u8)> = VecDeque::new();
+        for peak in &peaks[first..] {
+            let time = i64::from(peak.time) - offset_steps;
+            let frame = (time + steps / 2).div_euclid(steps);
+            if frame > end as i64 {
+                break;
+            }
+            let Some(turned) = self.turned(peak, time, frame, frames.start..end) else { continue };
+            let apart = |time: u32| peak.time.saturating_sub(time) / STEPS;
+            while before.front().is_some_and(|b| apart(b.0) >= FARTHEST_FRAMES) {
+                before.pop_front();
+            }
+            for &(time, bin, other) in &before {
+                if bin.abs_diff(peak.bin) <= ONE_FREQUENCY_BINS * STEPS as u16
+                    && apart(time) >= NEAREST_FRAMES
+                {
+                    sum += self.cosines[usize::from(turned.wrapping_sub(other))];
+                    pairs += 1;
+                }
+            }
+            before.push_back((peak.time, peak.bin, turned));
+        }
+        if pairs < FEWEST_PAIRS { 0.0 } else { sum / (pairs as f32 / 2.0).sqrt() }
+    }
+
+    /// By how much the clip's phase under a peak is ahead of the peak's, if it stands in the clip: at
+    /// `time` (1/[`STEPS`] of a frame), which is nearest to the middle of `frame`.
+    fn turned(&self, peak: &Peak, time: i64, frame: i64, frames: Range<usize>) -> Option<u8> {
+        let frame = usize::try_from(frame).ok().filter(|frame| frames.contains(frame))?;
+        let bin = usize::from(peak.bin + STEPS as u16 / 2) / STEPS as usize;
+        let phase = *self.rows[frame * self.bins..][..self.bins].get(bin)?;
+        let late = time - frame as i64 * i64::from(STEPS);
+        Some(phase.wrapping_add(self.advance.of(peak.bin, late as i32)).wrapping_sub(peak.phase))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::fingerprint::{Fingerprint, Fingerprinter, Query};
+    use crate::testing::{music, noise, rng};
+    use crate::units::SampleRate;
+
+    /// A track and a clip from its frame 100 on, passed through `channel`.
+    fn pair(seconds: f32, channel: impl Fn(&[f32]) -> Vec<f32>) -> (Fingerprint, Query) {
+        let mut fingerprinter = Fingerprinter::new(Config::default()).unwrap();
+        let song = music(30.0, 11);
+        let track = fingerprinter.fingerprint(&song, SampleRate::default()).unwrap();
+        let clip = channel(&song[25_600..][..(seconds * 8000.0) as usize]);
+        (track, fingerprinter.query(&clip, SampleRate::default()).unwrap())
+    }
+
+    /// The definition, written down as it reads: in floating point, all pairs.
+    fn naive(query: &Phases, peaks: &[Peak], offset_steps: i64, frames: usize) -> f64 {
+        let first_bin = Config::default().stft.first_bin() as f64;
+        let turns: Vec<(f64, f64, f64)> = (peaks.iter())
+            .filter_map(|p| {
+                let (time, bin) =
+                    ((i64::from(p.time) - offset_steps) as f64 / 16.0, f64::from(p.bin) / 16.0);
+                let (frame, cell) = ((time + 1e-9).round(), (bin + 1e-9).round());
+                if !(0.0..frames as f64).contains(&frame) {
+                    return None;
+                }
+                let clip = query.rows[frame as usize * query.bins + cell as usize];
+                // Turns in the seconds from the frame's middle to the peak.
+                let late_s = (time - frame) * 256.0 / 8000.0;
+                let advance = (first_bin + bin) * 8000.0 / 2048.0 * late_s;
+                Some((time, bin, f64::from(clip) / 256.0 + advance - f64::from(p.phase) / 256.0))
+            })
+            .collect();
+        let (mut sum, mut pairs) = (0.0, 0.0f64);
+        for (i, a) in turns.iter().enumerate() {
+            for b in &turns[i + 1..] {
+                let apart = (b.0 - a.0).max(0.0).floor();
+                if (a.1 - b.1).abs() <= 2.0 && (10.0..94.0).contains(&apart) {
+                    sum += (TAU * (a.2 - b.2)).cos();
+                    pairs += 1.0;
+                }
+            }
+        }
+        sum / (pairs / 2.0).sqrt()
+    }
+
+    #[test]
+    fn deviations_agree_with_their_definition() {
+        let (track, clip) = pair(5.0, <[f32]>::to_vec);
+        let frames = clip.levels().frames();
+        let mut random = rng(4);
+        for i in 0..30 {
+            let offset = if i == 0 { 1600 } else { (random() * 10_000.0) as i64 };
+            let found = clip.phases().deviations(track.peaks(), offset, 0..usize::MAX);
+            let want = naive(clip.phases(), track.peaks(), offset, frames);
+            // Advances are rounded to 1/256 of a turn.
+            assert!((f64::from(found) - want).abs() < 0.15, "{offset}: {found}, {want}");
+        }
+    }
+
+    /// Echoes, a filter, the other polarity, a delay: all the same at all times.
+    #[test]
+    fn what_a_room_does_to_phases_does_not_count() {
+        let channel = |clip: &[f32]| -> Vec<f32> {
+            let at = |i: usize, late: usize| i.checked_sub(late).map_or(0.0, |i| clip[i]);
+            let early = |i| -0.5 * at(i, 31) + 0.4 * at(i, 77) - 0.7 * at(i, 1);
+            (0..clip.len()).map(|i| early(i) - 0.3 * at(i, 901) + 0.2 * at(i, 1733)).collect()
+        };
+        let (track, clip) = pair(5.0, channel);
+        let at = |offset| clip.phases().deviations(track.peaks(), offset, 0..usize::MAX);
+        assert!(at(1600) > 8.0, "{}", at(1600));
+        let elsewhere = (0..20).map(|i| at(3000 + 71 * i)).fold(0.0, f32::max);
+        assert!(elsewhere < 5.0, "{elsewhere}");
+    }
+
+    #[test]
+    fn in_noise_of_other_phases_deviations_are_those_of_chance() {
+        let (track, _) = pair(5.0, <[f32]>::to_vec);
+        let config = Config::default().stft;
+        let mut found = Vec::new();
+        for seed in 0..40 {
+            let rows = noise(150 * config.bins(), seed);
+            let rows = rows.iter().map(|x| (x * 127.0) as i8 as u8).collect();
+            let phases = Phases::new(rows, &config);
+            found.push(phases.deviations(track.peaks(), 97 * seed as i64, 0..usize::MAX));
+        }
+        let mean = found.iter().sum::<f32>() / 40.0;
+        let variance = found.iter().map(|x| x * x).sum::<f32>() / 40.0;
+        assert!(mean.abs() < 0.6 && (0.5..1.7).contains(&variance), "{mean} {variance}");
+        let few = &track.peaks()[..5];
+        let phases = Phases::new(vec![0; 150 * config.bins()], &config);
+        assert!(phases.deviations(few, 0, 0..usize::MAX).abs() < f32::EPSILON);
+        assert!(phases.deviations(track.peaks(), i64::MIN / 2, 0..9).abs() < f32::EPSILON);
+    }
+}
