@@ -136,6 +136,11 @@ impl Catalog {
         self.tracks.iter().map(|t| t.duration_s).sum()
     }
 
+    /// Number of frames of all tracks.
+    pub(crate) fn frames(&self) -> u64 {
+        self.tracks.iter().map(|t| u64::from(t.frames)).sum()
+    }
+
     pub(crate) fn next_id(&self) -> u32 {
         self.next_id
     }
