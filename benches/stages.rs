@@ -12,6 +12,7 @@ use earmark::clarity::clarity;
 use earmark::config::StftConfig;
 use earmark::landmark::pair_all;
 use earmark::peaks::{Peak, PeakPicker, STEPS};
+use earmark::shortfall::shortfall;
 use earmark::spectrogram::{Frame, Stft};
 use earmark::verification::LevelMap;
 use earmark::{
@@ -190,6 +191,13 @@ fn judge(c: &mut Criterion) {
     let agree = || query.bands().deviations(words, steps, 1.0, 1.0, frames.clone());
     assert!(agree() > 2.0);
     group.bench_function("agreement at a place", |b| b.iter(agree));
+    let cohere = || query.phases().deviations(track.peaks(), steps, frames.clone());
+    assert!(cohere() > 5.0);
+    group.bench_function("coherence at a place", |b| b.iter(cohere));
+    let first_bin = config.stft.first_bin();
+    let miss = || shortfall(query.levels(), track.peaks(), steps, frames.clone(), first_bin);
+    assert!(miss() < 0.05);
+    group.bench_function("shortfall at a place", |b| b.iter(miss));
 }
 
 /// All stages from samples on.

@@ -29,15 +29,16 @@
 //! |---|---|---|---|
 //! | decode | `decode` (with the feature) | audio files | mono samples, tags, a report of what was lost |
 //! | resample | [`resample`] | samples at any rate | samples at 8 kHz |
-//! | transform | [`spectrogram`] | samples | levels in dB over time and frequency |
-//! | pick | [`peaks`] | levels | peaks: local maxima that stand out |
+//! | transform | [`spectrogram`] | samples | levels in dB, and phases, over time and frequency |
+//! | pick | [`peaks`] | levels and phases | peaks: local maxima that stand out |
 //! | pair | [`landmark`] | peaks | landmarks: pairs of peaks, and their hashes |
 //! | summarise | [`bands`] | levels | sub-fingerprints: which bands are louder than usual |
 //! | all of these | [`fingerprint`] | samples or files | fingerprints and queries |
 //! | keep | [`catalog`], [`index`](mod@index), [`kdtree`] | fingerprints | an index |
 //! | align | [`alignment`] | a query and an index | places where many landmarks agree |
 //! | verify | [`verification`] | such a place | evidence: are the track's peaks there in the clip? |
-//! | confirm | [`agreement`] | the strongest of them | evidence: do the bands go together? |
+//! | confirm | [`agreement`], [`coherence`] | the strongest of them | evidence: do the bands, and the phases, go together? |
+//! | object | [`mod@shortfall`] | the strongest of them | what of the track the clip does not have |
 //! | expect | [`clarity`] | a clip's levels and peaks | how strong its true match would be |
 //! | decide | [`matching`] | evidence and clarity | matches, best first |
 //! | again, otherwise | [`speed`] | a clip not found, assumed speeds | places and the speeds that fit them |

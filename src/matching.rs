@@ -12,12 +12,15 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
 use crate::peaks::{Peak, STEPS};
-use crate::shortfall::shortfall;
 use crate::spectrogram::Axes;
 use crate::speed::{self, Playback, SpeedRange};
 use crate::units::TrackId;
-use crate::verification::Evidence;
+use law::Law;
 use std::ops::Range;
+use verified::{Verified, judge, sort, verify};
+
+mod law;
+mod verified;
 
 /// How to search. Not part of what is stored, so that each search may differ.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,153 +204,10 @@ const SIGNIFICANT: f64 = 0.001;
 /// match that is played as it is.
 const RETUNED: usize = 8;
 
-/// The strongest first.
-fn sort(verified: &mut [Verified<'_>]) {
-    verified.sort_by(|a, b| {
-        let by_strength = b.strength.total_cmp(&a.strength);
-        by_strength.then(a.alignment.track.id.cmp(&b.alignment.track.id))
-    });
-}
-
-/// Half-frames to each side that are tried around an alignment.
-const REFINEMENTS: i64 = 4;
-/// The shortest stretch of a clip that is judged by itself: about a second.
-const SHORTEST_FRAMES: usize = 32;
 /// Alignments whose sub-fingerprints, phases and levels are compared: the strongest by their peaks.
 const HEARD: usize = 24;
-/// What a deviation of the sub-fingerprints counts beside one of the peaks.
-const AGREEMENT_WEIGHT: f64 = 1.5;
-/// So many deviations of the phases are often chance's, and do not count.
-const USUAL_COHERENCE: f64 = 1.0;
-/// What one of those beyond counts beside one of the peaks, up to so many of them: more may be because
-/// a sound, a loop, a whole voice is shared with another track.
-const COHERENCE_WEIGHT: f64 = 0.5;
-const MOST_COHERENCE: f64 = 2.0;
-/// This share of a track's peaks may be missing for no reason; what is taken off for the rest, were
-/// all of them.
-const USUAL_SHORTFALL: f64 = 0.03;
-const SHORTFALL_WEIGHT: f64 = 8.0;
-/// What a stretch must have beyond the whole clip, besides the choice among stretches: the beats and
-/// notes that it was chosen by come in groups. In deviations.
-const STRETCH_HANDICAP: f64 = 3.0;
-/// The strongest of all false alignments usually has this strength, in clips of 5 s.
-const USUAL_RIVAL: f64 = 3.0;
-/// Share of what the strongest rival has beyond that which is taken off. What else the index holds
-/// tells how far chance goes for this clip: to the beat and in the same key, it goes far.
-const RIVAL_SHARE: f64 = 0.5;
 /// This share of a strength is nearly as much.
 const NEARLY: f64 = 0.9;
-/// False alarms in a search with 200 alignments: 10^(CHANCE − CHANCE_SLOPE · (strength + coherence)) by
-/// chance, which does not make phases agree, both counting (length / 5 s)^LENGTH_POWER times, for
-/// chance goes less far in longer clips. The size of the index changes nothing: it is the 200 with
-/// most votes in any.
-const CHANCE: f64 = 2.8;
-const CHANCE_SLOPE: f64 = 1.2;
-const LENGTH_POWER: f64 = 0.4;
-/// And 10^(RELATED − RELATED_SLOPE · strength / clarity^CLARITY_POWER) by music of the same making,
-/// tempo, keys, sounds, whole bars, in an index of so many hours: the clearer the clip, the farther
-/// that goes. Measured, as the above, on 16,000 clips of tracks that were held out of a collection.
-const RELATED: f64 = 0.0;
-const RELATED_SLOPE: f64 = 0.33;
-const CLARITY_POWER: f64 = 0.6;
-const RELATED_HOURS: f64 = 7.6;
-/// Of twice as much music, not all is as likely to be related to the clip.
-const HOURS_POWER: f64 = 0.5;
-/// Less is taken for as much.
-const FEWEST_HOURS: f64 = 1.0;
-
-/// An alignment with its evidence.
-struct Verified<'a> {
-    alignment: Alignment<'a>,
-    /// Frames of the clip in which the evidence is found,
-    frames: Range<usize>,
-    /// and those by which it is judged: either these or all.
-    judged: Range<usize>,
-    /// How far it is above what chance gives at one place, in deviations.
-    strength: f64,
-    /// How far the phases alone are above what is usual, in deviations.
-    coherence: f64,
-}
-
-impl Verified<'_> {
-    /// Adds what the track's sub-fingerprints, phases and levels say, at the track's own speed.
-    fn hear(&mut self, query: &Query, first_bin: usize) {
-        self.hear_bands(query);
-        let Alignment { track, offset_steps, .. } = self.alignment;
-        let deviations = query.phases().deviations(&track.peaks, offset_steps, self.judged.clone());
-        self.coherence = (f64::from(deviations) - USUAL_COHERENCE).max(0.0);
-        self.strength += COHERENCE_WEIGHT * self.coherence.min(MOST_COHERENCE);
-        self.miss(query, &track.peaks, offset_steps, first_bin);
-    }
-
-    /// Adds what the track's sub-fingerprints say.
-    fn hear_bands(&mut self, query: &Query) {
-        let Alignment { track, offset_steps, playback: Playback { tempo, pitch }, .. } =
-            self.alignment;
-        let (words, frames) = (&track.sub_fingerprints, self.judged.clone());
-        let deviations = query.bands().deviations(words, offset_steps, tempo, pitch, frames);
-        self.strength += AGREEMENT_WEIGHT * f64::from(deviations);
-    }
-
-    /// Takes off what peaks say that are missing in the clip, which begins at time `begin_steps` of
-    /// them.
-    fn miss(&mut self, query: &Query, peaks: &[Peak], begin_steps: i64, first_bin: usize) {
-        let missing = shortfall(query.levels(), peaks, begin_steps, self.judged.clone(), first_bin);
-        self.strength -= SHORTFALL_WEIGHT * (f64::from(missing) - USUAL_SHORTFALL).max(0.0);
-    }
-}
-
-/// Refines an alignment that was found at the track's own speed, and judges it.
-fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
-    let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
-    let refined = (-REFINEMENTS..=REFINEMENTS).map(|half_frames| {
-        let offset = alignment.offset_steps + half_frames * i64::from(STEPS) / 2;
-        (offset, levels.weigh(peaks, offset, 0..levels.frames()))
-    });
-    let stronger =
-        |a: &(i64, Evidence), b: &(i64, Evidence)| a.1.deviations().total_cmp(&b.1.deviations());
-    let (offset_steps, evidence) = refined.max_by(stronger).unwrap_or_default();
-    judge(query, Alignment { offset_steps, ..alignment }, peaks, offset_steps, &evidence)
-}
-
-/// Judges an alignment by its evidence: that of the whole clip, or that of the stretch where it is
-/// found if this is stronger even though there are many stretches to choose from. The clip begins
-/// at time `begin_steps` of `peaks`.
-fn judge<'a>(
-    query: &Query,
-    alignment: Alignment<'a>,
-    peaks: &[Peak],
-    begin_steps: i64,
-    evidence: &Evidence,
-) -> Verified<'a> {
-    let levels = query.levels();
-    let whole = 0..levels.frames();
-    let (mut strength, mut judged) = (evidence.deviations(), whole.clone());
-    let frames = levels.extent(peaks, begin_steps).unwrap_or(whole.clone());
-    if frames.len() >= SHORTEST_FRAMES {
-        let share = frames.len() as f64 / whole.len() as f64;
-        let choices = 1.0 - 2.0 * share.log10();
-        let part = levels.weigh(peaks, begin_steps, frames.clone()).deviations();
-        let part = part - choices - STRETCH_HANDICAP;
-        if part > strength {
-            (strength, judged) = (part, frames.clone());
-        }
-    }
-    strength -= overlap_choices(query, &alignment);
-    Verified { alignment, frames, judged, strength, coherence: 0.0 }
-}
-
-/// What the evidence must have beyond that of a clip that lies on the track as a whole, in deviations:
-/// the less of it does, the more easily chance fits what is left.
-fn overlap_choices(query: &Query, alignment: &Alignment<'_>) -> f64 {
-    let frames = query.levels().frames() as f64;
-    let frame = |time: i64| {
-        (time - alignment.offset_steps) as f64 / f64::from(STEPS) / alignment.playback.tempo
-    };
-    let end = i64::from(alignment.track.frames) * i64::from(STEPS);
-    let share = (frame(end).min(frames) - frame(0).max(0.0)).max(1.0) / frames;
-    if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + STRETCH_HANDICAP }
-}
 
 /// Turns verified alignments, the best first, into matches, each with its alignment. Left out are
 /// those that say again what a better one says: the same track for mostly the same part of the clip
@@ -360,26 +220,13 @@ fn rank<'v, 'a>(
 ) -> Vec<(Match, &'v Verified<'a>)> {
     let first_bin = speed::first_bin_steps(catalog.config());
     let mut kept: Vec<(Match, &'v Verified<'a>)> = Vec::new();
-    let share = verified.len() as f64 / 200.0;
-    let longer = (query.duration_s() / 5.0).powf(LENGTH_POWER);
-    let usual_rival = USUAL_RIVAL / longer;
-    let clearer = f64::from(query.clarity()).powf(CLARITY_POWER);
-    // Not by the durations, which come from outside.
-    let hours = catalog.frames() as f64 * catalog.config().stft.hop_s() / 3600.0;
-    let larger = (hours.max(FEWEST_HOURS) / RELATED_HOURS).powf(HOURS_POWER);
-    let alarms = |strength: f64, coherence: f64| {
-        let by_chance = 10f64.powf(CHANCE - CHANCE_SLOPE * (strength + coherence) * longer);
-        let related = larger * 10f64.powf(RELATED - RELATED_SLOPE * strength / clearer);
-        share * (by_chance + related)
-    };
+    let law = Law::new(query, catalog, verified.len());
     for (i, v) in verified.iter().enumerate() {
         if kept.len() >= config.max_matches {
             break;
         }
         let Verified { strength, coherence, .. } = *v;
-        // What it would be without a rival.
-        let least = alarms(strength + RIVAL_SHARE * usual_rival, coherence);
-        let possible = least <= config.max_false_alarms;
+        let possible = law.false_alarms(strength, coherence, 0.0) <= config.max_false_alarms;
         if !possible {
             continue;
         }
@@ -394,7 +241,7 @@ fn rank<'v, 'a>(
         let is_rival =
             |r: &&Verified<'_>| r.alignment.track.id != m.track && !same_audio(v, r, first_bin);
         let rival = verified[i + 1..].iter().find(is_rival).map_or(0.0, |r| r.strength.max(0.0));
-        m.false_alarms = alarms(strength - RIVAL_SHARE * (rival - usual_rival), coherence);
+        m.false_alarms = law.false_alarms(strength, coherence, rival);
         if m.false_alarms > config.max_false_alarms {
             continue;
         }

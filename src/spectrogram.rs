@@ -1,4 +1,4 @@
-//! Short-time Fourier transform: samples in, frames of log power out.
+//! Short-time Fourier transform: samples in, frames of log power and phase out.
 //!
 //! Frame *n* covers the samples from `n · hop` to `n · hop + window` and is centred at
 //! [`Axes::time_s`]. Nothing is padded: audio shorter than a window has no frame. Levels are in dB

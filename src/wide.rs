@@ -86,16 +86,18 @@ mod tests {
                 same_both_ways(&format!("{kind}, {window_samples}"), || {
                     let mut stft = Stft::new(&config.stft).unwrap();
                     let mut picker = PeakPicker::new(&config.peaks, &config.stft);
-                    let (mut levels, mut powers, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
+                    let (mut levels, mut powers) = (Vec::new(), Vec::new());
+                    let (mut phases, mut peaks) = (Vec::new(), Vec::new());
                     stft.push(&samples, |frame| {
                         levels.extend_from_slice(frame.levels_db);
                         powers.push(frame.power_db);
+                        phases.extend_from_slice(frame.phases);
                         picker.push(frame, |peak| peaks.push(peak));
                     });
                     picker.finish(|peak| peaks.push(peak));
                     assert!(!peaks.is_empty());
                     let map = LevelMap::new(&levels, config.stft.bins(), |_| false);
-                    (bits(&levels), bits(&powers), peaks, map)
+                    (bits(&levels), bits(&powers), phases, peaks, map)
                 });
             }
         }
