@@ -115,7 +115,7 @@ impl Phases {
     /// `time` (1/[`STEPS`] of a frame), which is nearest to the middle of `frame`.
     fn turned(&self, peak: &Peak, time: i64, frame: i64, frames: Range<usize>) -> Option<u8> {
         let frame = usize::try_from(frame).ok().filter(|frame| frames.contains(frame))?;
-        let bin = usize::from(peak.bin + STEPS as u16 / 2) / STEPS as usize;
+        let bin = (usize::from(peak.bin) + STEPS as usize / 2) / STEPS as usize;
         let phase = *self.rows[frame * self.bins..][..self.bins].get(bin)?;
         let late = time - frame as i64 * i64::from(STEPS);
         Some(phase.wrapping_add(self.advance.of(peak.bin, late as i32)).wrapping_sub(peak.phase))
@@ -213,8 +213,11 @@ mod tests {
         let mean = found.iter().sum::<f32>() / 40.0;
         let variance = found.iter().map(|x| x * x).sum::<f32>() / 40.0;
         assert!(mean.abs() < 0.6 && (0.5..1.7).contains(&variance), "{mean} {variance}");
+        // A frequency that no spectrogram has, as files may hold it.
+        let high: Vec<Peak> = track.peaks().iter().map(|p| Peak { bin: u16::MAX, ..*p }).collect();
         let few = &track.peaks()[..5];
         let phases = Phases::new(vec![0; 150 * config.bins()], &config);
+        assert!(phases.deviations(&high, 0, 0..usize::MAX).abs() < f32::EPSILON);
         assert!(phases.deviations(few, 0, 0..usize::MAX).abs() < f32::EPSILON);
         assert!(phases.deviations(track.peaks(), i64::MIN / 2, 0..9).abs() < f32::EPSILON);
     }
