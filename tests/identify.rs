@@ -247,10 +247,10 @@ fn short_clips_are_found_too() {
 
 /// Pieces that are not in the index must not be found in it. These are more alike than music of many
 /// makers is, for one program made them all, in a few tempos and scales: what is promised one time in
-/// a thousand may happen up to twenty times as often here. Each piece is searched among all others.
+/// a hundred may happen three times as often here. Each piece is searched among all others.
 #[test]
 fn pieces_of_one_maker_are_seldom_taken_for_each_other() {
-    let config = MatchConfig::default();
+    let config = MatchConfig { max_false_alarms: 0.01, ..MatchConfig::default() };
     let (mut alarms, mut queries) = ([0; 2], 0);
     for (name, samples) in pieces() {
         let others = pieces().iter().filter(|(other, _)| other != name);
@@ -270,7 +270,7 @@ fn pieces_of_one_maker_are_seldom_taken_for_each_other() {
         }
     }
     println!("{alarms:?} of {queries} queries");
-    assert!(alarms.iter().all(|&n| n * 50 <= queries), "{alarms:?} of {queries}");
+    assert!(alarms.iter().all(|&n| n * 100 <= 3 * queries), "{alarms:?} of {queries}");
 }
 
 #[test]
