@@ -118,7 +118,7 @@ impl Phases {
         let bin = (usize::from(peak.bin) + STEPS as usize / 2) / STEPS as usize;
         let phase = *self.rows[frame * self.bins..][..self.bins].get(bin)?;
         let late = time - frame as i64 * i64::from(STEPS);
-        Some(phase.wrapping_add(self.advance.of(peak.bin, late as i32)).wrapping_sub(peak.phase))
+        Some(self.advance.of(phase, bin, peak.bin, late as i32).wrapping_sub(peak.phase))
     }
 }
 
@@ -154,6 +154,8 @@ mod tests {
                 // Turns in the seconds from the frame's middle to the peak.
                 let late_s = (time - frame) * 256.0 / 8000.0;
                 let advance = (first_bin + bin) * 8000.0 / 2048.0 * late_s;
+                // Half a turn for each bin from a frame's beginning to its middle.
+                let advance = advance + (first_bin + cell) / 2.0;
                 Some((time, bin, f64::from(clip) / 256.0 + advance - f64::from(p.phase) / 256.0))
             })
             .collect();

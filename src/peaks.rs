@@ -296,7 +296,7 @@ impl PeakPicker {
             rank: 0,
             contrast_db,
             level: in_half_db(level),
-            phase: phase.wrapping_add(self.advance.of(bin_steps, time_steps)),
+            phase: self.advance.of(phase, bin, bin_steps, time_steps),
         };
         Some((candidate, self.band_of_bin[bin].into()))
     }
@@ -472,12 +472,15 @@ mod tests {
                     contrast: (contrast * 4.0).min(255.0) as u8,
                     rank: stronger.count().min(255) as u8,
                     level: (255.0 + 2.0 * level(t, b)).round() as u8,
-                    // Turns of its frequency in what it is off its frame's middle.
+                    // Half a turn for each bin to its frame's middle, and turns of its frequency in what
+                    // it is off that.
                     phase: phases[t][b].wrapping_add_signed({
                         let bin = ((b as f32 + db) * 16.0).round() / 16.0;
                         let bin = bin + config.stft.first_bin() as f32;
                         let frames = (dt * 16.0).round() / 16.0;
-                        (bin / 2048.0 * 256.0 * frames * 256.0 + 0.5).floor() as i32 as i8
+                        let to_middle = (config.stft.first_bin() + b) as i32 * 128;
+                        let turned = (bin / 2048.0 * 256.0 * frames * 256.0 + 0.5).floor();
+                        (to_middle + turned as i32) as i8
                     }),
                 }
             })

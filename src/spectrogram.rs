@@ -11,13 +11,13 @@ use crate::error::Result;
 use crate::peaks::greater;
 use crate::wide;
 use ndarray::{Array2, ArrayView1, Axis};
-use power::{Bins, RealSpectrum};
+use real::{Bins, RealSpectrum};
 use std::f64::consts::TAU;
 
 pub(crate) use phase::PhaseAdvance;
 
 mod phase;
-mod power;
+mod real;
 
 /// The lowest level a frame can show, in dB: far below what 24-bit audio holds.
 pub const FLOOR_DB: f32 = -200.0;
@@ -33,7 +33,7 @@ const DB_PER_OCTAVE: f32 = 3.010_3;
 pub struct Frame<'a> {
     /// Level of each bin of the analysis band, in dB re a full-scale sine.
     pub levels_db: &'a [f32],
-    /// Phase of each bin in the middle of the frame, in 1/256 of a turn.
+    /// Phase of each bin at the frame's beginning, in 1/256 of a turn.
     pub phases: &'a [u8],
     /// Power of the whole band, in dB re a full-scale sine.
     pub power_db: f32,
@@ -101,6 +101,7 @@ pub struct Stft {
     /// Samples to drop before the next frame (where the hop exceeds what is pending).
     start: usize,
     spectrum: RealSpectrum,
+    powers: Vec<f32>,
     levels_db: Vec<f32>,
     phases: Vec<u8>,
 }
@@ -123,6 +124,7 @@ impl Stft {
             pending: Vec::with_capacity(n + (8 * config.hop_samples).max(1024)),
             start: 0,
             spectrum: RealSpectrum::new(n),
+            powers: vec![0.0; config.bins()],
             levels_db: vec![0.0; config.bins()],
             phases: vec![0; config.bins()],
         })
@@ -162,19 +164,19 @@ impl Stft {
         wide::run(
             #[inline(always)]
             || {
-                let Bins { re, im, powers } = self.spectrum.of(samples, &self.window);
+                let Bins { re, im } = self.spectrum.of(samples, &self.window);
                 let band = self.first_bin..self.first_bin + self.levels_db.len();
-                let powers = &powers[band.clone()];
-                for (level, &power) in self.levels_db.iter_mut().zip(powers) {
+                let (re, im) = (&re[band.clone()], &im[band]);
+                for ((power, re), im) in self.powers.iter_mut().zip(re).zip(im) {
+                    *power = re * re + im * im;
+                }
+                for (level, &power) in self.levels_db.iter_mut().zip(&self.powers) {
                     *level = power_to_db(power);
                 }
-                phase::in_the_middle(
-                    &re[band.clone()],
-                    &im[band],
-                    self.first_bin,
-                    &mut self.phases,
-                );
-                power_to_db(sum(powers) / HANN_NOISE_BANDWIDTH_BINS)
+                for ((phase, &re), &im) in self.phases.iter_mut().zip(re).zip(im) {
+                    *phase = phase::steps(re, im);
+                }
+                power_to_db(sum(&self.powers) / HANN_NOISE_BANDWIDTH_BINS)
             },
         )
     }
@@ -264,7 +266,7 @@ mod tests {
     use crate::testing::{noise, rng};
     use proptest::prelude::*;
 
-    /// A direct DFT of one windowed frame in f64: levels, and phases in the middle in turns.
+    /// A direct DFT of one windowed frame in f64: levels, and phases in turns.
     fn naive(samples: &[f32], config: &StftConfig) -> Vec<(f64, f64)> {
         let n = config.window_samples;
         (config.first_bin()..config.first_bin() + config.bins())
@@ -272,8 +274,7 @@ mod tests {
                 let (mut re, mut im) = (0.0, 0.0);
                 for (i, &x) in samples[..n].iter().enumerate() {
                     let w = 0.5 - 0.5 * (std::f64::consts::TAU * i as f64 / n as f64).cos();
-                    let from_middle = (i * bin + n * n - n / 2 * bin) % n;
-                    let phase = std::f64::consts::TAU * from_middle as f64 / n as f64;
+                    let phase = std::f64::consts::TAU * (i * bin % n) as f64 / n as f64;
                     re += f64::from(x) * w * phase.cos();
                     im -= f64::from(x) * w * phase.sin();
                 }

@@ -3,7 +3,7 @@
 use crate::config::StftConfig;
 use crate::peaks::STEPS;
 
-/// How far the phase of a partial goes from the middle of a frame to a time close by.
+/// Takes the phase of a bin of a frame to a partial's, at a time close by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct PhaseAdvance {
     /// The analysis band's first bin in 1/[`STEPS`] of a bin.
@@ -21,39 +21,31 @@ impl PhaseAdvance {
         }
     }
 
-    /// In 1/256 of a turn, for a partial at `bin_steps` (1/[`STEPS`] of a bin, from the band's first)
-    /// and a time `time_steps` (1/[`STEPS`] of a frame) later. A bin is a turn in a window, and there
-    /// are 256 pairs of steps.
-    pub fn of(&self, bin_steps: u16, time_steps: i32) -> u8 {
+    /// The phase of a partial at `bin_steps` (1/[`STEPS`] of a bin, from the band's first), `time_steps`
+    /// (1/[`STEPS`] of a frame) after the middle of a frame, from what [`Frame::phases`](super::Frame)
+    /// of this frame says of the bin `cell`, in which the partial is heard.
+    pub fn of(&self, phase: u8, cell: usize, bin_steps: u16, time_steps: i32) -> u8 {
+        // Half a frame is half as many turns of a bin as its number.
+        let first_bin = self.first_bin_steps as usize / STEPS as usize;
+        let to_middle = ((first_bin + cell) % 2 * 128) as u8;
+        // A bin is a turn in a window, and there are 256 pairs of steps.
         let bin_steps = self.first_bin_steps + i64::from(bin_steps);
         let turned = bin_steps * i64::from(time_steps) * self.hop;
-        (turned + self.window / 2).div_euclid(self.window) as u8
+        let turned = (turned + self.window / 2).div_euclid(self.window) as u8;
+        phase.wrapping_add(to_middle).wrapping_add(turned)
     }
 }
 
 /// Steps of a turn.
 const TURN: f32 = 256.0;
+/// Added to a number, it leaves the nearest integer in the lowest bits.
+const TO_INTEGER: f32 = 12_582_912.0; // 1.5 · 2²³
 
-/// The phase of each bin in the middle of the frame, in 1/256 of a turn, from its real and imaginary
-/// part at the frame's beginning. The first bin is `first_bin` of the whole transform.
-///
-/// Half a frame is half as many turns of a bin as its number, so that every other bin's sign
-/// changes. A partial then has the same phase in all bins that it is heard in.
+/// The angle of a complex number in 1/256 of a turn, to within 0.66 of one: without a branch, without
+/// the platform's arc tangent, for which a parabola stands (S. Rajan et al., "Efficient
+/// approximations for the arctangent function", 2006), and without a conversion that saturates.
 #[inline(always)]
-pub fn in_the_middle(re: &[f32], im: &[f32], first_bin: usize, phases: &mut [u8]) {
-    for ((phase, &re), &im) in phases.iter_mut().zip(re).zip(im) {
-        *phase = steps(re, im) as u8;
-    }
-    for phase in phases.iter_mut().skip((first_bin + 1) % 2).step_by(2) {
-        *phase = phase.wrapping_add(1 << 7);
-    }
-}
-
-/// The angle of a complex number in 1/256 of a turn, to within 0.66 of one, without a branch and
-/// without the platform's arc tangent, for which a parabola stands (S. Rajan et al., "Efficient
-/// approximations for the arctangent function", 2006).
-#[inline(always)]
-fn steps(re: f32, im: f32) -> i32 {
+pub fn steps(re: f32, im: f32) -> u8 {
     let (across, along) = (im.abs(), re.abs());
     let (less, more) = if across > along { (along, across) } else { (across, along) };
     // Zero has any phase.
@@ -62,7 +54,7 @@ fn steps(re: f32, im: f32) -> i32 {
     let quadrant = if across > along { TURN / 4.0 - octant } else { octant };
     let half = if re < 0.0 { TURN / 2.0 - quadrant } else { quadrant };
     let turn = if im < 0.0 { TURN - half } else { half };
-    (turn + 0.5) as i32
+    (turn + TO_INTEGER).to_bits() as u8
 }
 
 #[cfg(test)]
@@ -84,8 +76,8 @@ mod tests {
             Stft::new(&config).unwrap().push(&tone, |found| {
                 let middle = 1024.0 + 256.0 * f64::from(frame);
                 for time_steps in -8..=8 {
-                    let phase = found.phases[bin_steps as usize / 16]
-                        .wrapping_add(advance.of(bin_steps, time_steps));
+                    let cell = bin_steps as usize / 16;
+                    let phase = advance.of(found.phases[cell], cell, bin_steps, time_steps);
                     let want = 256.0 * turns(middle + 16.0 * f64::from(time_steps));
                     let off = (f64::from(phase) - want).rem_euclid(256.0);
                     assert!(off.min(256.0 - off) < 1.5, "{bin_steps} {time_steps}: {off}");
@@ -105,6 +97,6 @@ mod tests {
                 assert!(off.min(256.0 - off) <= 0.66, "{i} {size}: {found}");
             }
         }
-        assert!((0..=256).contains(&steps(0.0, 0.0)));
+        assert_eq!(steps(0.0, 0.0), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Spectra of real signals: parts and powers.
+//! Spectra of real signals.
 //!
 //! A complex transform of half the length takes the even samples for real and the odd ones for
 //! imaginary parts; its bins `k` and `half − k` are then taken apart into the two of the real
@@ -16,7 +16,6 @@ const BLOCK: usize = 8;
 pub struct Bins {
     pub re: Vec<f32>,
     pub im: Vec<f32>,
-    pub powers: Vec<f32>,
 }
 
 /// Transforms frames of one length. The plan and all buffers are made once.
@@ -44,11 +43,7 @@ impl RealSpectrum {
             windowed: vec![Complex32::ZERO; half],
             transformed: vec![Complex32::ZERO; half],
             scratch: vec![Complex32::ZERO; fft.get_outofplace_scratch_len()],
-            bins: Bins {
-                re: vec![0.0; half + 1],
-                im: vec![0.0; half + 1],
-                powers: vec![0.0; half + 1],
-            },
+            bins: Bins { re: vec![0.0; half + 1], im: vec![0.0; half + 1] },
             fft,
         }
     }
@@ -66,7 +61,7 @@ impl RealSpectrum {
             &mut self.scratch,
         );
         let (halves, half) = (&self.transformed, self.transformed.len());
-        let Bins { re, im, powers } = &mut self.bins;
+        let Bins { re, im } = &mut self.bins;
         (re[0], re[half]) = (halves[0].re + halves[0].im, halves[0].re - halves[0].im);
         // Where its length is even; else this is overwritten.
         (re[half / 2], im[half / 2]) = (halves[half / 2].re, -halves[half / 2].im);
@@ -81,9 +76,6 @@ impl RealSpectrum {
                 re[first..][..BLOCK].copy_from_slice(&block_re);
                 im[first..][..BLOCK].copy_from_slice(&block_im);
             }
-        }
-        for ((power, re), im) in powers.iter_mut().zip(re).zip(im) {
-            *power = *re * *re + *im * *im;
         }
         &self.bins
     }
@@ -134,10 +126,9 @@ mod tests {
             fft.process(&mut windowed, &mut bins).unwrap();
             let part = |of: fn(&Complex32) -> f32| bins.iter().map(of).collect::<Vec<f32>>();
             let mut spectrum = RealSpectrum::new(length);
-            let Bins { re, im, powers } = spectrum.of(&samples, &window);
+            let Bins { re, im } = spectrum.of(&samples, &window);
             assert_eq!(*re, part(|c| c.re), "{length}");
             assert_eq!(*im, part(|c| c.im), "{length}");
-            assert_eq!(*powers, part(Complex32::norm_sqr), "{length}");
         }
     }
 }
