@@ -5,8 +5,8 @@
 //! with a clip in beat, key and sounds, or shares some of its tracks, there are other peaks besides,
 //! at times and frequencies at which the clip has next to nothing.
 //!
-//! How loud the track would be in the clip is told by the peaks that are found there. What filters and
-//! loudspeakers change is allowed for, octave by octave.
+//! How loud the track would be in the clip is told by the peaks that are found there. What faders,
+//! filters and loudspeakers change is allowed for, stretch by stretch and octave by octave.
 
 use crate::peaks::{Peak, STEPS};
 use crate::verification::LevelMap;
@@ -17,12 +17,21 @@ use std::ops::Range;
 const MISSING_HALF_DB: i32 = 12;
 /// A peak is found where the clip has a maximum of this prominence.
 const FOUND: usize = 5;
-/// Fewer peaks that are found say nothing of an octave,
-const FEWEST_OF_OCTAVE: usize = 10;
+/// Fewer peaks that are found say nothing of a stretch or an octave,
+const FEWEST_OF_GROUP: usize = 10;
 /// and fewer of all nothing of the track: then all count as found.
 const FEWEST: usize = 3;
-/// Octaves of a transform that are told apart, at most.
-const OCTAVES: usize = 24;
+/// Frames of a stretch: two seconds.
+const STRETCH_FRAMES: usize = 63;
+
+/// How much louder than a peak of the track the clip is where the peak would be.
+struct Difference {
+    stretch: usize,
+    octave: usize,
+    half_db: i32,
+    /// There is a maximum.
+    found: bool,
+}
 
 /// Share of a track's peaks (in the order of their frames) that are missing in a clip which begins at
 /// `offset_steps` (1/[`STEPS`] of a frame) of the track: 0 to 0.3 where the clip is of it, 0.4 to 0.6
@@ -52,32 +61,37 @@ pub fn shortfall(
     frames: Range<usize>,
     first_bin: usize,
 ) -> f32 {
-    // Octave of each peak, how much louder than it the clip is, in halves of a dB, and whether there
-    // is a maximum.
-    let mut differences: Vec<(usize, i32, bool)> = Vec::new();
+    let mut differences = Vec::new();
     clip.codes_under(peaks, offset_steps, frames, |peak, frame, column, code| {
         let bin = first_bin + usize::from(peak.bin) / STEPS as usize;
-        let octave = (bin.max(1).ilog2() as usize).min(OCTAVES - 1);
-        let louder = i32::from(clip.level(frame, column)) - i32::from(peak.level);
-        differences.push((octave, louder, code >= 8 * FOUND));
+        differences.push(Difference {
+            stretch: frame / STRETCH_FRAMES,
+            octave: bin.max(1).ilog2() as usize,
+            half_db: i32::from(clip.level(frame, column)) - i32::from(peak.level),
+            found: code >= 8 * FOUND,
+        });
     });
-    let mut gains = [None; OCTAVES];
-    let mut of_octave = Vec::new();
-    for (octave, gain) in gains.iter_mut().enumerate() {
-        of_octave.clear();
-        let found = differences.iter().filter(|d| d.0 == octave && d.2);
-        of_octave.extend(found.map(|d| d.1));
-        *gain = (of_octave.len() >= FEWEST_OF_OCTAVE).then(|| median(&mut of_octave));
+    if differences.iter().filter(|d| d.found).count() < FEWEST {
+        differences.iter_mut().for_each(|d| d.found = true);
     }
-    let mut found: Vec<i32> = differences.iter().filter(|d| d.2).map(|d| d.1).collect();
-    if found.len() < FEWEST {
-        found = differences.iter().map(|d| d.1).collect();
+    take_off_gain(&mut differences);
+    let groups: [fn(&Difference) -> usize; 2] = [|d| d.stretch, |d| d.octave];
+    for group in groups {
+        differences.sort_by_key(group);
+        let alike = differences.chunk_by_mut(|a, b| group(a) == group(b));
+        let telling =
+            |group: &&mut [Difference]| group.iter().filter(|d| d.found).count() >= FEWEST_OF_GROUP;
+        alike.filter(telling).for_each(take_off_gain);
     }
-    let overall = median(&mut found);
-    let is_missing = |&&(octave, louder, _): &&(usize, i32, bool)| {
-        louder < gains[octave].unwrap_or(overall) - MISSING_HALF_DB
-    };
-    differences.iter().filter(is_missing).count() as f32 / differences.len().max(1) as f32
+    let missing = differences.iter().filter(|d| d.half_db < -MISSING_HALF_DB);
+    missing.count() as f32 / differences.len().max(1) as f32
+}
+
+/// Takes off what is usual for the peaks that are found.
+fn take_off_gain(differences: &mut [Difference]) {
+    let found = differences.iter().filter(|d| d.found);
+    let gain = median(&mut found.map(|d| d.half_db).collect::<Vec<_>>());
+    differences.iter_mut().for_each(|d| d.half_db -= gain);
 }
 
 /// The value in the middle; 0 of none.
@@ -112,12 +126,16 @@ mod tests {
         let loud = (12.0 * power).sqrt(); // as loud as the clip: uniform noise has a variance of 1/12
         let noisy: Vec<f32> =
             clip.iter().zip(noise(40_000, 5)).map(|(x, n)| x + loud * n).collect();
+        // Turned down by 20 dB while somebody speaks.
+        let turned_down = |i: usize| if (16_000..28_000).contains(&i) { 0.1 } else { 1.0 };
+        let ducked: Vec<f32> = (0..clip.len()).map(|i| turned_down(i) * clip[i]).collect();
         // 12 dB an octave.
         let thin: Vec<f32> = clip.windows(3).map(|w| w[2] - 2.0 * w[1] + w[0]).collect();
         for (name, clip, most) in [
             ("none", clip, 0.02),
             ("gain", &quiet, 0.02),
             ("noise", &noisy, 0.12),
+            ("fader", &ducked, 0.15),
             ("filter", &thin, 0.2),
         ] {
             let found = missing(&song, clip, 100);
