@@ -2,7 +2,7 @@
 //!
 //! Noise, echoes and other voices come on top of a recording, and hide its peaks behind as loud a
 //! level as theirs, or a louder one. They take nothing away. Where music that is merely alike agrees
-//! with a clip in beat, key and sounds, or shares some of its tracks, there are other peaks besides,
+//! with a clip in beat, key and sounds, or shares some of its voices, there are other peaks besides,
 //! at times and frequencies at which the clip has next to nothing.
 //!
 //! How loud the track would be in the clip is told by the peaks that are found there. What faders,
