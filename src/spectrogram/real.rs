@@ -71,11 +71,11 @@ impl RealSpectrum {
             let first = first.min(last);
             let (low, high) = (first + 1, half - first - BLOCK);
             let twiddles = block(&self.twiddles, first);
-            let [lows, highs] = take_apart(block(halves, low), block(halves, high), twiddles);
-            for (first, [block_re, block_im]) in [(low, lows), (high, highs)] {
-                re[first..][..BLOCK].copy_from_slice(&block_re);
-                im[first..][..BLOCK].copy_from_slice(&block_im);
-            }
+            let (lows, highs) = take_apart(block(halves, low), block(halves, high), twiddles);
+            re[low..][..BLOCK].copy_from_slice(&lows.0);
+            im[low..][..BLOCK].copy_from_slice(&lows.1);
+            re[high..][..BLOCK].copy_from_slice(&highs.0);
+            im[high..][..BLOCK].copy_from_slice(&highs.1);
         }
         &self.bins
     }
@@ -86,28 +86,41 @@ fn block(of: &[Complex32], first: usize) -> [Complex32; BLOCK] {
     of[first..].first_chunk().copied().unwrap_or_default()
 }
 
-/// Real and imaginary parts of a block of the real signal's bins, and of the block of those as far
-/// from the upper end, from both blocks of bins of the complex transform.
+/// Real and imaginary parts of a block of bins.
+type Parts = ([f32; BLOCK], [f32; BLOCK]);
+
+/// The parts of a block of the real signal's bins, and of the block of those as far from the upper end,
+/// from both blocks of bins of the complex transform. These come apart first: numbers that lie side by
+/// side are what the compiler makes vectors of.
 #[inline(always)]
 fn take_apart(
     low: [Complex32; BLOCK],
     mut high: [Complex32; BLOCK],
     twiddles: [Complex32; BLOCK],
-) -> [[[f32; BLOCK]; 2]; 2] {
+) -> (Parts, Parts) {
     high.reverse();
-    let (mut lows, mut highs) = ([[0.0; BLOCK]; 2], [[0.0; BLOCK]; 2]);
-    for lane in 0..BLOCK {
-        let (low, high, twiddle) = (low[lane], high[lane], twiddles[lane]);
+    let ((low_re, low_im), (high_re, high_im)) = (apart(low), apart(high));
+    let (twiddle_re, twiddle_im) = apart(twiddles);
+    let (mut lows, mut highs) = (Parts::default(), Parts::default());
+    for i in 0..BLOCK {
         // What the even samples give, and what the odd ones do.
-        let (even_re, even_im) = (0.5 * (low.re + high.re), 0.5 * (low.im - high.im));
-        let (sum, difference) = (low.im + high.im, low.re - high.re);
-        let odd_re = sum * twiddle.re + difference * twiddle.im;
-        let odd_im = sum * twiddle.im - difference * twiddle.re;
-        (lows[0][lane], lows[1][lane]) = (even_re + odd_re, even_im + odd_im);
-        (highs[0][lane], highs[1][lane]) = (even_re - odd_re, odd_im - even_im);
+        let (even_re, even_im) = (0.5 * (low_re[i] + high_re[i]), 0.5 * (low_im[i] - high_im[i]));
+        let (sum, difference) = (low_im[i] + high_im[i], low_re[i] - high_re[i]);
+        let odd_re = sum * twiddle_re[i] + difference * twiddle_im[i];
+        let odd_im = sum * twiddle_im[i] - difference * twiddle_re[i];
+        lows.0[i] = even_re + odd_re;
+        lows.1[i] = even_im + odd_im;
+        highs.0[i] = even_re - odd_re;
+        highs.1[i] = odd_im - even_im;
     }
-    highs.iter_mut().for_each(|part| part.reverse());
-    [lows, highs]
+    highs.0.reverse();
+    highs.1.reverse();
+    (lows, highs)
+}
+
+#[inline(always)]
+fn apart(block: [Complex32; BLOCK]) -> Parts {
+    (block.map(|bin| bin.re), block.map(|bin| bin.im))
 }
 
 #[cfg(test)]
