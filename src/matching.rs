@@ -135,7 +135,10 @@ pub fn search(
             .collect();
     sort(&mut verified);
     let heard = HEARD.max(config.max_matches).min(verified.len());
-    verified[..heard].iter_mut().for_each(|v| v.hear(query, first_bin));
+    for v in &mut verified[..heard] {
+        let Alignment { track, offset_steps, .. } = v.alignment;
+        v.hear(query, &track.peaks, offset_steps, first_bin);
+    }
     sort(&mut verified);
     let ranked = rank(catalog, query, &verified, config);
     if config.speed.is_off() {
@@ -165,8 +168,7 @@ fn tune<'a>(
         let peaks = speed::on_clip(&alignment, &frames, first_bin_steps);
         let evidence = query.levels().weigh(&peaks, speed::LEAD, frames);
         let mut v = judge(query, alignment, &peaks, speed::LEAD, &evidence);
-        v.hear_bands(query);
-        v.miss(query, &peaks, speed::LEAD, first_bin);
+        v.hear(query, &peaks, speed::LEAD, first_bin);
         Verified { strength: v.strength - choices, ..v }
     };
     let retune = |v: &Verified<'a>| {

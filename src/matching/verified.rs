@@ -42,30 +42,22 @@ pub struct Verified<'a> {
 }
 
 impl Verified<'_> {
-    /// Adds what the track's sub-fingerprints, phases and levels say, at the track's own speed.
-    pub fn hear(&mut self, query: &Query, first_bin: usize) {
-        self.hear_bands(query);
-        let Alignment { track, offset_steps, .. } = self.alignment;
-        let deviations = query.phases().deviations(&track.peaks, offset_steps, self.judged.clone());
-        self.coherence = (f64::from(deviations) - USUAL_COHERENCE).max(0.0);
-        self.strength += COHERENCE_WEIGHT * self.coherence.min(MOST_COHERENCE);
-        self.miss(query, &track.peaks, offset_steps, first_bin);
-    }
-
-    /// Adds what the track's sub-fingerprints say.
-    pub fn hear_bands(&mut self, query: &Query) {
-        let Alignment { track, offset_steps, playback: Playback { tempo, pitch }, .. } =
-            self.alignment;
-        let (words, frames) = (&track.sub_fingerprints, self.judged.clone());
-        let deviations = query.bands().deviations(words, offset_steps, tempo, pitch, frames);
-        self.strength += AGREEMENT_WEIGHT * f64::from(deviations);
-    }
-
-    /// Takes off what peaks say that are missing in the clip, which begins at time `begin_steps` of
-    /// them.
-    pub fn miss(&mut self, query: &Query, peaks: &[Peak], begin_steps: i64, first_bin: usize) {
-        let missing = shortfall(query.levels(), peaks, begin_steps, self.judged.clone(), first_bin);
-        self.strength -= SHORTFALL_WEIGHT * (f64::from(missing) - USUAL_SHORTFALL).max(0.0);
+    /// Adds what the track's sub-fingerprints, phases and levels say. The clip begins at time
+    /// `begin_steps` of `peaks`, the track's; `first_bin` is the analysis band's first.
+    pub fn hear(&mut self, query: &Query, peaks: &[Peak], begin_steps: i64, first_bin: usize) {
+        let Alignment { track, offset_steps, playback, .. } = self.alignment;
+        let (words, frames) = (&track.sub_fingerprints, || self.judged.clone());
+        let Playback { tempo, pitch } = playback;
+        let agreement = query.bands().deviations(words, offset_steps, tempo, pitch, frames());
+        // Stretching does not keep phases.
+        if playback == Playback::UNCHANGED {
+            let deviations = query.phases().deviations(peaks, begin_steps, frames());
+            self.coherence = (f64::from(deviations) - USUAL_COHERENCE).max(0.0);
+        }
+        let missing = shortfall(query.levels(), peaks, begin_steps, frames(), first_bin);
+        self.strength += AGREEMENT_WEIGHT * f64::from(agreement)
+            + COHERENCE_WEIGHT * self.coherence.min(MOST_COHERENCE)
+            - SHORTFALL_WEIGHT * (f64::from(missing) - USUAL_SHORTFALL).max(0.0);
     }
 }
 
