@@ -149,4 +149,13 @@ pub enum Error {
     /// The index has no room for more audio (about 4 years).
     #[error("the index is full: start a second one")]
     IndexFull,
+    /// Someone else has the [`IndexLock`](crate::IndexLock) of this index.
+    #[error(
+        "{} is locked: another run is writing to this index; try again when it is done",
+        path.display()
+    )]
+    Locked {
+        /// The index.
+        path: PathBuf,
+    },
 }

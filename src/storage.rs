@@ -7,6 +7,7 @@
 use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::error::{Error, Result};
 use crate::packing::{pack_peaks, pack_words, unpack_peaks, unpack_words};
+use crate::replacing::Place;
 use crate::sealed::{self, Content, Kind, Sealing};
 use crate::segment::Segment;
 use crate::source::{Input, Source};
@@ -37,23 +38,9 @@ struct Head<'a> {
     frames: u32,
 }
 
-/// Writes the file beside its place and moves it there once it is complete and on disk, so that a
-/// crash at any time leaves the old file or the new one.
+/// Writes the file as a whole, in place of the one that is there.
 pub fn save(path: &Path, catalog: &Catalog, segment: &Segment) -> Result<()> {
-    let fail = |action| move |source| Error::Io { action, path: path.into(), source };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // A temporary file is private by default; an index is as readable as any other new file.
-    let mut file = tempfile::Builder::new()
-        .prefix(".earmark-")
-        .make_in(folder, |path| File::create_new(path))
-        .map_err(fail("write beside"))?;
-    write(file.as_file_mut(), catalog, segment).map_err(fail("write"))?;
-    file.as_file().sync_all().map_err(fail("write"))?;
-    file.persist(path).map_err(|e| fail("replace")(e.error))?;
-    Ok(())
+    Place::of(path)?.replace(|file| write(file, catalog, segment))
 }
 
 fn write(file: &mut File, catalog: &Catalog, segment: &Segment) -> io::Result<()> {
