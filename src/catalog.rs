@@ -14,6 +14,7 @@ use crate::units::{FrameIndex, TrackId};
 #[cfg(feature = "parallel")]
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Frames left free after each track, so that no alignment can belong to two of them.
 const GAP_FRAMES: u32 = 1 << 6;
@@ -136,6 +137,26 @@ impl Catalog {
         self.tracks.iter().map(|t| t.duration_s).sum()
     }
 
+    /// Whether the holes that removed tracks left on the global line are longer than what is there.
+    pub(crate) fn is_mostly_holes(&self) -> bool {
+        2 * self.line_frames(None) < u64::from(self.next_frame)
+    }
+
+    /// Length of the global line without holes, and without one of the tracks.
+    fn line_frames(&self, but: Option<TrackId>) -> u64 {
+        let tracks = self.tracks.iter().filter(|t| Some(t.id) != but);
+        tracks.fold(GAP_FRAMES.into(), |sum, t| sum + u64::from(t.frames) + u64::from(GAP_FRAMES))
+    }
+
+    /// Moves all tracks to where they lie end to end again.
+    pub(crate) fn close_holes(&mut self) {
+        self.next_frame = GAP_FRAMES;
+        for track in &mut self.tracks {
+            track.first_frame = FrameIndex(self.next_frame);
+            self.next_frame += track.frames + GAP_FRAMES;
+        }
+    }
+
     /// Number of frames of all tracks.
     pub(crate) fn frames(&self) -> u64 {
         self.tracks.iter().map(|t| u64::from(t.frames)).sum()
@@ -145,32 +166,39 @@ impl Catalog {
         self.next_id
     }
 
-    /// The track that [`add`](Self::add) takes, as yet without its peaks and sub-fingerprints.
+    /// Checks all that could keep a track from being added, once the one of the same name is removed.
+    /// Says whether the holes of the global line must be closed for it.
     ///
     /// # Errors
-    /// [`Error::ConfigMismatch`], [`Error::DuplicateTrack`] or [`Error::IndexFull`].
-    pub(crate) fn place(&self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<Track> {
+    /// [`Error::ConfigMismatch`], [`Error::Corrupt`] or [`Error::IndexFull`].
+    pub(crate) fn check(&self, name: &str, fingerprint: &Fingerprint) -> Result<bool> {
         if fingerprint.config_id() != self.config.id() {
             let (expected, found) = (self.config.id(), fingerprint.config_id());
             return Err(Error::ConfigMismatch { expected, found });
         }
-        if let Some(&id) = self.by_name.get(&info.name) {
-            return Err(Error::DuplicateTrack { name: info.name, id });
+        self.next_id.checked_add(1).ok_or(Error::IndexFull)?;
+        let needed = u64::from(frames(fingerprint)) + u64::from(GAP_FRAMES);
+        let fits = |line_frames: u64| line_frames + needed <= u32::MAX.into();
+        if fits(self.next_frame.into()) {
+            return Ok(false);
         }
-        let last = fingerprint.peaks().iter().map(|p| p.time / STEPS).max().unwrap_or(0);
-        let frames = last.checked_add(2).ok_or(Error::IndexFull)?;
-        let end = self.next_frame.checked_add(frames).and_then(|f| f.checked_add(GAP_FRAMES));
-        end.zip(self.next_id.checked_add(1)).ok_or(Error::IndexFull)?;
-        Ok(Track {
+        let old = self.find(name).map(|track| track.id);
+        if fits(self.line_frames(old)) { Ok(true) } else { Err(Error::IndexFull) }
+    }
+
+    /// The track that [`add`](Self::add) takes, as yet without its peaks and sub-fingerprints. It has
+    /// been [checked](Self::check).
+    pub(crate) fn place(&self, info: TrackInfo, fingerprint: &Fingerprint) -> Track {
+        Track {
             id: TrackId(self.next_id),
             info,
             duration_s: fingerprint.duration_s(),
             landmarks: fingerprint.landmarks().len() as u32,
             first_frame: FrameIndex(self.next_frame),
-            frames,
+            frames: frames(fingerprint),
             peaks: Vec::new(),
             sub_fingerprints: Vec::new(),
-        })
+        }
     }
 
     /// Adds the track that was [placed](Self::place) last.
@@ -209,11 +237,21 @@ impl Catalog {
     pub(crate) fn locate(&self, frame: u32) -> Option<&Track> {
         let after = self.tracks.partition_point(|t| t.first_frame.0 <= frame);
         let track = &self.tracks[after.checked_sub(1)?];
-        (frame - track.first_frame.0 < track.frames + GAP_FRAMES).then_some(track)
+        track.line().contains(&frame).then_some(track)
     }
 }
 
+/// Frames of the global line that a track takes up: all up to its last peak, and one for rounding.
+fn frames(fingerprint: &Fingerprint) -> u32 {
+    fingerprint.peaks().iter().map(|p| p.time / STEPS).max().unwrap_or(0) + 2
+}
+
 impl Track {
+    /// The frames of the global line that belong to it, with the gap that follows.
+    pub(crate) fn line(&self) -> Range<u32> {
+        self.first_frame.0..self.first_frame.0 + self.frames + GAP_FRAMES
+    }
+
     /// The landmarks of the track, made again from its peaks.
     pub(crate) fn pair(&self, config: &Config) -> Vec<Landmark> {
         pair_all(&self.peaks, &config.landmarks, config.landmarks.reference_fan_out)
@@ -248,6 +286,26 @@ mod tests {
             }],
             sub_fingerprints: Vec::new(),
         }
+    }
+
+    #[test]
+    fn holes_are_closed_in_order() {
+        let mut catalog = Catalog::new(Config::default()).unwrap();
+        assert!(!catalog.is_mostly_holes());
+        let length = 10 + GAP_FRAMES;
+        for (id, first_frame) in [(3, 100), (4, 500), (9, u32::MAX - length)] {
+            catalog.restore(track(id, first_frame, &id.to_string())).unwrap();
+        }
+        assert!(catalog.is_mostly_holes());
+        catalog.remove(TrackId(4)).unwrap();
+        catalog.close_holes();
+        assert!(!catalog.is_mostly_holes());
+        let lines: Vec<Range<u32>> = catalog.tracks().iter().map(Track::line).collect();
+        let [first, second] = [GAP_FRAMES, GAP_FRAMES + length];
+        assert_eq!(lines, [first..first + length, second..second + length]);
+        assert_eq!(catalog.locate(second).unwrap().id, TrackId(9));
+        assert!(catalog.locate(second + length).is_none());
+        assert_eq!(catalog.next_id(), 10);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use crate::alignment::{Hits, LandmarkIndex};
 use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, Query};
 use crate::landmark::Landmark;
 use crate::matching::{Match, MatchConfig};
@@ -46,7 +46,7 @@ impl HashIndex {
     /// An empty index for fingerprints made with `config`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) where it is out of range.
+    /// [`Error::Config`] where it is out of range.
     pub fn new(config: Config) -> Result<Self> {
         Ok(Self { catalog: Catalog::new(config)?, segments: Vec::new(), stale: false })
     }
@@ -54,8 +54,8 @@ impl HashIndex {
     /// Reads an index from a file.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io); [`Error::BadMagic`](crate::Error::BadMagic),
-    /// [`Error::Version`](crate::Error::Version) and [`Error::Corrupt`](crate::Error::Corrupt)
+    /// [`Error::Io`]; [`Error::BadMagic`],
+    /// [`Error::Version`] and [`Error::Corrupt`]
     /// for files that are not an index, of another version, or damaged. Damage to the postings
     /// alone is mended from the stored peaks.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
@@ -77,19 +77,32 @@ impl HashIndex {
     /// Writes the index to a file, which is replaced only once the new one is complete.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io).
+    /// [`Error::Io`].
     pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let catalog = &self.catalog;
-        let present = |frame| catalog.locate(frame).is_some();
-        let segments = self.segments.drain(..).rev();
-        let whole = segments.reduce(|new, old| Segment::merge(&old, &new));
-        let mut whole = whole.unwrap_or_default();
-        if std::mem::take(&mut self.stale) {
-            whole.retain(present);
-        }
-        let saved = storage::save(path.as_ref(), catalog, &whole);
+        let whole = self.take_tidied(self.catalog.is_mostly_holes());
+        let saved = storage::save(path.as_ref(), &self.catalog, &whole);
         self.segments.push(whole);
         saved
+    }
+
+    /// Makes one segment of all, without the postings of removed tracks, and closes the holes that
+    /// these left on the global line if that is asked for.
+    fn take_tidied(&mut self, close_holes: bool) -> Segment {
+        let segments = self.segments.drain(..).rev();
+        let mut whole = segments.reduce(|new, old| Segment::merge(&old, &new)).unwrap_or_default();
+        if std::mem::take(&mut self.stale) || close_holes {
+            let before: Vec<Range<u32>> = self.catalog.tracks().iter().map(Track::line).collect();
+            if close_holes {
+                self.catalog.close_holes();
+            }
+            let tracks = self.catalog.tracks();
+            whole.move_postings(|frame| {
+                let at = before.partition_point(|line| line.start <= frame).checked_sub(1)?;
+                let moved = before[at].start - tracks[at].first_frame.0;
+                before[at].contains(&frame).then(|| frame - moved)
+            });
+        }
+        whole
     }
 
     /// The tracks.
@@ -107,12 +120,47 @@ impl HashIndex {
     /// Adds a track.
     ///
     /// # Errors
-    /// [`Error::ConfigMismatch`](crate::Error::ConfigMismatch) for a fingerprint made in another way,
-    /// [`Error::DuplicateTrack`](crate::Error::DuplicateTrack) for a name that is taken,
-    /// [`Error::IndexFull`](crate::Error::IndexFull) beyond about four years of audio.
+    /// [`Error::ConfigMismatch`] for a fingerprint made in another way, [`Error::DuplicateTrack`] for a
+    /// name that is taken, [`Error::IndexFull`] beyond about four years of audio. Nothing is changed
+    /// then.
     pub fn add(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<TrackId> {
+        if let Some(&Track { id, .. }) = self.catalog.find(&info.name) {
+            return Err(Error::DuplicateTrack { name: info.name, id });
+        }
+        self.replace(info, fingerprint)
+    }
+
+    /// Removes a track.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTrack`].
+    pub fn remove(&mut self, id: TrackId) -> Result<TrackInfo> {
+        let track = self.catalog.remove(id)?;
+        self.stale = true;
+        Ok(track.info)
+    }
+
+    /// Adds a track in place of the one with the same name, if there is one. It gets a new id.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), but for the name that is taken. The old track is kept then.
+    pub fn replace(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<TrackId> {
+        // From here on, nothing fails.
+        let close_holes = self.catalog.check(&info.name, fingerprint)?;
+        if let Some(&Track { id, .. }) = self.catalog.find(&info.name) {
+            self.remove(id)?;
+        }
+        if close_holes {
+            let whole = self.take_tidied(true);
+            self.segments.push(whole);
+        }
+        Ok(self.put(info, fingerprint))
+    }
+
+    /// Adds a track that has been checked.
+    fn put(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> TrackId {
         let config = self.catalog.config().landmarks.clone();
-        let mut track = self.catalog.place(info, fingerprint)?;
+        let mut track = self.catalog.place(info, fingerprint);
         let landmarks = fingerprint.landmarks().iter();
         let entry = |l: &Landmark| Entry::new(l.hash(&config), track.posting(l));
         let mut newest = Segment::new(landmarks.map(entry).collect());
@@ -125,36 +173,13 @@ impl HashIndex {
         track.peaks = fingerprint.peaks().to_vec();
         track.sub_fingerprints = fingerprint.sub_fingerprints().to_vec();
         self.catalog.add(track);
-        Ok(id)
-    }
-
-    /// Removes a track.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchTrack`](crate::Error::NoSuchTrack).
-    pub fn remove(&mut self, id: TrackId) -> Result<TrackInfo> {
-        let track = self.catalog.remove(id)?;
-        self.stale = true;
-        Ok(track.info)
-    }
-
-    /// Adds a track in place of the one with the same name, if there is one. It gets a new id.
-    ///
-    /// # Errors
-    /// As [`add`](Self::add), the old track being kept.
-    pub fn replace(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<TrackId> {
-        let old = self.catalog.find(&info.name).map(|t| t.id);
-        match old {
-            Some(id) if fingerprint.config_id() == self.catalog.config().id() => self.remove(id)?,
-            _ => return self.add(info, fingerprint),
-        };
-        self.add(info, fingerprint)
+        id
     }
 
     /// Finds the tracks that a clip comes from, best first.
     ///
     /// # Errors
-    /// [`Error::ConfigMismatch`](crate::Error::ConfigMismatch) for a query made in another way.
+    /// [`Error::ConfigMismatch`] for a query made in another way.
     pub fn search(&self, query: &Query, config: &MatchConfig) -> Result<Vec<Match>> {
         crate::matching::search(self, query, config)
     }

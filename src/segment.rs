@@ -95,12 +95,12 @@ impl Segment {
         }
     }
 
-    /// Leaves only the postings for which `keep` holds.
-    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
-        let kept = |postings: Postings<'_>| postings.filter(|&frame| keep(frame)).count();
-        let mut builder = Builder::new(self.lists().map(|(_, postings)| kept(postings)).sum());
+    /// Moves postings to other frames, in the same order, and drops those for which there is none.
+    pub fn move_postings(&mut self, to: impl Fn(u32) -> Option<u32>) {
+        let kept = self.lists().map(|(_, postings)| postings.filter_map(&to).count()).sum();
+        let mut builder = Builder::new(kept);
         for (key, postings) in self.lists() {
-            builder.append(key, postings.filter(|&frame| keep(frame)));
+            builder.append(key, postings.filter_map(&to));
         }
         *self = builder.complete();
     }
@@ -379,7 +379,7 @@ mod tests {
             prop_assert_eq!(merged.bytes(), whole.bytes());
             prop_assert_eq!(merged.lengths(), whole.lengths());
             let mut kept = merged.clone();
-            kept.retain(|frame| frame != gone);
+            kept.move_postings(|frame| (frame != gone).then_some(frame));
             let bytes = kept.bytes().to_vec();
             let stored = Segment::from_parts(kept.len() as u64, &kept.lengths(), bytes).unwrap();
             let ends = [0, (1 << HASH_BITS) - 1];

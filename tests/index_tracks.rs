@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use earmark::peaks::Peak;
 use earmark::{
     Config, Error, Fingerprint, Fingerprinter, HashIndex, KdIndex, MatchConfig, Query, TrackId,
     TrackInfo,
@@ -83,6 +84,84 @@ fn replacing_takes_the_new_audio() {
         Err(Error::ConfigMismatch { .. })
     ));
     assert_eq!(names(&search(&index, &query(cut(&songs[1], 2.0, 6.0)))), ["d"]);
+}
+
+/// A track as long as the global line allows, 99 days, with peaks at its beginning alone.
+fn endless(seed: u32) -> Fingerprint {
+    let Example { prints, .. } = example();
+    let mut peaks = prints[seed as usize % 3].peaks()[..20].to_vec();
+    peaks.push(Peak { time: u32::MAX - seed, ..peaks[0] });
+    Fingerprint::from_parts(peaks, Vec::new(), 8.6e6, &Config::default())
+}
+
+/// The global line with room for less than one more of these, and an example song in the middle.
+fn nearly_full() -> HashIndex {
+    let mut index = HashIndex::new(Config::default()).unwrap();
+    for i in 0..15 {
+        index.add(TrackInfo::named(format!("long {i}")), &endless(i)).unwrap();
+        if i == 6 {
+            index.add(TrackInfo::named("b"), &example().prints[1]).unwrap();
+        }
+    }
+    index
+}
+
+#[test]
+fn replacing_in_a_full_index_keeps_the_old_track() {
+    let mut index = nearly_full();
+    let (_folder, path) = saved(&mut index);
+    let before = (std::fs::read(&path).unwrap(), search(&index, &example().clip));
+    assert_eq!(names(&before.1), ["b"]);
+    for error in [
+        index.replace(TrackInfo::named("b"), &endless(99)).unwrap_err(),
+        index.add(TrackInfo::named("new"), &endless(99)).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::IndexFull), "{error}");
+    }
+    assert_eq!(search(&index, &example().clip), before.1);
+    index.save(&path).unwrap();
+    assert!(std::fs::read(&path).unwrap() == before.0);
+}
+
+/// What is removed makes room for as much again, however often.
+#[test]
+fn replacing_does_not_use_up_the_index() {
+    let Example { songs, prints, .. } = example();
+    let mut index = nearly_full();
+    let mut last = index.catalog().find("long 14").unwrap().id;
+    for i in 0..40 {
+        let name = format!("long {}", i * 7 % 15);
+        let id = index.replace(TrackInfo::named(name), &endless(100 + i)).unwrap();
+        assert!(id > last, "{id} after {last}");
+        last = id;
+    }
+    for (name, print) in [("a", 0), ("c", 2)] {
+        index.add(TrackInfo::named(name), &prints[print]).unwrap();
+    }
+    // The other tracks have moved, and are the same.
+    let (_folder, path) = saved(&mut index);
+    let rebuilt = HashIndex::from_catalog(index.catalog().clone());
+    let mut opened = HashIndex::open(path).unwrap();
+    for (song, name) in songs.iter().zip(["a", "b", "c"]) {
+        let clip = query(cut(song, 2.0, 6.0));
+        for index in [&index, &rebuilt, &opened] {
+            assert_eq!(names(&search(index, &clip)), [name]);
+            assert_eq!(search(index, &clip), search(&rebuilt, &clip));
+        }
+    }
+    assert!(matches!(opened.add(TrackInfo::named("one more"), &endless(7)), Err(Error::IndexFull)));
+    // Removed is removed, too: most of the line is free once this is saved.
+    for i in 0..15 {
+        let id = opened.catalog().find(&format!("long {i}")).unwrap().id;
+        opened.remove(id).unwrap();
+    }
+    let (_folder, path) = saved(&mut opened);
+    let mut opened = HashIndex::open(path).unwrap();
+    assert_eq!(names(&search(&opened, &example().clip)), ["b"]);
+    for i in 0..15 {
+        let id = opened.add(TrackInfo::named(format!("long {i}")), &endless(i)).unwrap();
+        assert!(id > last);
+    }
 }
 
 #[test]
