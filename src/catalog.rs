@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::landmark::{Landmark, pair_all};
+use crate::packing::check_order;
 use crate::peaks::{Peak, STEPS};
 use crate::tags::Tags;
 use crate::units::{FrameIndex, TrackId};
@@ -22,17 +23,35 @@ const GAP_FRAMES: u32 = 1 << 6;
 /// What the caller says of a track.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrackInfo {
-    /// Unique within an index: a path, a catalogue number, …
+    /// Unique within an index: a path, a catalogue number, … At most
+    /// [`MAX_TEXT_BYTES`](Self::MAX_TEXT_BYTES) long.
     pub name: String,
-    /// Title, artist and album.
+    /// Title, artist and album, each at most [`MAX_TEXT_BYTES`](Self::MAX_TEXT_BYTES) long.
     pub tags: Tags,
 }
 
 impl TrackInfo {
+    /// Greatest length of a name or tag in bytes of UTF-8: 1 MiB.
+    pub const MAX_TEXT_BYTES: usize = 1 << 20;
+
     /// A track with a name and no tags.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), tags: Tags::default() }
+    }
+
+    /// Refuses what is too long.
+    fn check(&self) -> Result<()> {
+        let Tags { title, artist, album } = &self.tags;
+        let tags = [("title", title), ("artist", artist), ("album", album)];
+        let tags = tags.map(|(field, tag)| (field, tag.as_deref().unwrap_or_default()));
+        for (field, text) in [("name", self.name.as_str())].into_iter().chain(tags) {
+            let (bytes, limit) = (text.len(), Self::MAX_TEXT_BYTES);
+            if bytes > limit {
+                return Err(Error::TextTooLong { field, bytes, limit });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -166,23 +185,26 @@ impl Catalog {
         self.next_id
     }
 
-    /// Checks all that could keep a track from being added, once the one of the same name is removed.
-    /// Says whether the holes of the global line must be closed for it.
+    /// Checks all that could keep a track from being added, once the one of the same name is removed,
+    /// and from being stored and read again. Says whether the holes of the global line must be closed
+    /// for it.
     ///
     /// # Errors
-    /// [`Error::ConfigMismatch`], [`Error::Corrupt`] or [`Error::IndexFull`].
-    pub(crate) fn check(&self, name: &str, fingerprint: &Fingerprint) -> Result<bool> {
+    /// [`Error::ConfigMismatch`], [`Error::Corrupt`], [`Error::TextTooLong`] or [`Error::IndexFull`].
+    pub(crate) fn check(&self, info: &TrackInfo, fingerprint: &Fingerprint) -> Result<bool> {
         if fingerprint.config_id() != self.config.id() {
             let (expected, found) = (self.config.id(), fingerprint.config_id());
             return Err(Error::ConfigMismatch { expected, found });
         }
+        check_order(fingerprint.peaks()).map_err(|e| fingerprint.corrupt(&e))?;
+        info.check()?;
         self.next_id.checked_add(1).ok_or(Error::IndexFull)?;
         let needed = u64::from(frames(fingerprint)) + u64::from(GAP_FRAMES);
         let fits = |line_frames: u64| line_frames + needed <= u32::MAX.into();
         if fits(self.next_frame.into()) {
             return Ok(false);
         }
-        let old = self.find(name).map(|track| track.id);
+        let old = self.find(&info.name).map(|track| track.id);
         if fits(self.line_frames(old)) { Ok(true) } else { Err(Error::IndexFull) }
     }
 
@@ -259,7 +281,7 @@ impl Track {
 
     /// The frame on the global line that a landmark of this track is posted at.
     pub(crate) fn posting(&self, landmark: &Landmark) -> u32 {
-        self.first_frame.0 + (landmark.time + STEPS / 2) / STEPS
+        self.first_frame.0 + landmark.time.saturating_add(STEPS / 2) / STEPS
     }
 }
 

@@ -1,7 +1,8 @@
 //! The one error type. Each message says what was wrong, where, and what to do.
 
 use crate::units::{ConfigId, SampleRate, TrackId};
-use std::{io, path::PathBuf};
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A [`std::result::Result`] with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -106,14 +107,17 @@ pub enum Error {
         found: ConfigId,
     },
     /// The bytes are not what they are taken for.
-    #[error("this is not an earmark {what} (its first bytes differ)")]
+    #[error("{}this is not an earmark {what} (its first bytes differ)", before(path))]
     BadMagic {
         /// "index" or "fingerprint".
         what: &'static str,
+        /// The file, if it is one.
+        path: Option<PathBuf>,
     },
     /// Written by another version of the format.
     #[error(
-        "{what} format version {found}, but this build reads version {supported}: {}",
+        "{}{what} format version {found}, but this build reads version {supported}: {}",
+        before(path),
         if found > supported { "update earmark" } else { "make it again with this version" }
     )]
     Version {
@@ -123,14 +127,21 @@ pub enum Error {
         found: u32,
         /// The version that this build reads.
         supported: u32,
+        /// The file, if it is one.
+        path: Option<PathBuf>,
     },
     /// The bytes were damaged after they were written.
-    #[error("the {what} is damaged ({detail}): restore it from a copy, or make it again")]
+    #[error(
+        "{}the {what} is damaged ({detail}): restore it from a copy, or make it again",
+        before(path)
+    )]
     Corrupt {
         /// "index" or "fingerprint".
         what: &'static str,
         /// What did not fit.
         detail: String,
+        /// The file, if it is one.
+        path: Option<PathBuf>,
     },
     /// The index already holds a track of that name.
     #[error("the index already holds {name:?} as {id}: remove it first, or use replace")]
@@ -149,6 +160,16 @@ pub enum Error {
     /// The index has no room for more audio (about 4 years).
     #[error("the index is full: start a second one")]
     IndexFull,
+    /// A name or tag that is too long to be stored.
+    #[error("the track's {field} is {bytes} bytes long, but {limit} are the most: shorten it")]
+    TextTooLong {
+        /// "name", "title", "artist" or "album".
+        field: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The greatest length.
+        limit: usize,
+    },
     /// Someone else has the [`IndexLock`](crate::IndexLock) of this index.
     #[error(
         "{} is locked: another run is writing to this index; try again when it is done",
@@ -158,4 +179,26 @@ pub enum Error {
         /// The index.
         path: PathBuf,
     },
+}
+
+/// A path, as it stands before what is wrong with the file.
+fn before(path: &Option<PathBuf>) -> String {
+    path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default()
+}
+
+impl Error {
+    /// The error as one of a file that was read.
+    pub(crate) fn of_file(mut self, file: &Path) -> Self {
+        match &mut self {
+            Self::BadMagic { path, .. }
+            | Self::Version { path, .. }
+            | Self::Corrupt { path, .. } => *path = Some(file.into()),
+            Self::Read(_) => {}
+            _ => return self,
+        }
+        match self {
+            Self::Read(source) => Self::Io { action: "read", path: file.into(), source },
+            other => other,
+        }
+    }
 }

@@ -17,7 +17,7 @@ use crate::source::Source;
 use crate::spectrogram::Stft;
 use crate::units::{ConfigId, SampleRate};
 use crate::verification::LevelMap;
-use std::io::Cursor;
+use std::io::{self, Cursor};
 
 const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 4 };
 
@@ -92,8 +92,13 @@ impl Fingerprint {
                     content.list(&words)
                 })
             })
-            .map_err(|e| Error::Corrupt { what: KIND.name, detail: e.to_string() })?;
+            .map_err(|e| self.corrupt(&e))?;
         Ok(bytes.into_inner())
+    }
+
+    /// The error for a fingerprint that cannot be stored.
+    pub(crate) fn corrupt(&self, detail: &io::Error) -> Error {
+        Error::Corrupt { what: KIND.name, detail: detail.to_string(), path: None }
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.

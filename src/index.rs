@@ -54,9 +54,8 @@ impl HashIndex {
     /// Reads an index from a file.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::BadMagic`],
-    /// [`Error::Version`] and [`Error::Corrupt`]
-    /// for files that are not an index, of another version, or damaged. Damage to the postings
+    /// [`Error::Io`]; [`Error::BadMagic`], [`Error::Version`] and [`Error::Corrupt`] for files that are
+    /// not an index, of another version, or damaged. All of them name the path. Damage to the postings
     /// alone is mended from the stored peaks.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let (catalog, segment) = storage::open(path.as_ref())?;
@@ -121,7 +120,9 @@ impl HashIndex {
     ///
     /// # Errors
     /// [`Error::ConfigMismatch`] for a fingerprint made in another way, [`Error::DuplicateTrack`] for a
-    /// name that is taken, [`Error::IndexFull`] beyond about four years of audio. Nothing is changed
+    /// name that is taken, [`Error::TextTooLong`] for a name or tag beyond
+    /// [`TrackInfo::MAX_TEXT_BYTES`], [`Error::Corrupt`] for a fingerprint whose peaks are not in the
+    /// order of their frames, [`Error::IndexFull`] beyond about four years of audio. Nothing is changed
     /// then.
     pub fn add(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<TrackId> {
         if let Some(&Track { id, .. }) = self.catalog.find(&info.name) {
@@ -146,7 +147,7 @@ impl HashIndex {
     /// As [`add`](Self::add), but for the name that is taken. The old track is kept then.
     pub fn replace(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> Result<TrackId> {
         // From here on, nothing fails.
-        let close_holes = self.catalog.check(&info.name, fingerprint)?;
+        let close_holes = self.catalog.check(&info, fingerprint)?;
         if let Some(&Track { id, .. }) = self.catalog.find(&info.name) {
             self.remove(id)?;
         }

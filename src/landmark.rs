@@ -177,7 +177,7 @@ impl Pairer {
                 time: anchor.time,
                 bin: anchor.bin,
                 delta_bin: target.bin.wrapping_sub(anchor.bin) as i16,
-                delta_time: (target.time - anchor.time) as u16,
+                delta_time: target.time.wrapping_sub(anchor.time) as u16,
             });
         }
     }

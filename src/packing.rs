@@ -9,21 +9,36 @@ const BACKWARDS: i64 = 2 * STEPS as i64;
 const SKIP: u8 = u8::MAX;
 const PACKED_BYTES: usize = 7;
 
+/// Refuses peaks that cannot be stored.
+pub fn check_order(peaks: &[Peak]) -> io::Result<()> {
+    let mut before = 0;
+    let backwards = |p: &Peak| {
+        let step = i64::from(p.time) - before;
+        before = p.time.into();
+        step < -BACKWARDS
+    };
+    match peaks.iter().any(backwards) {
+        true => Err(sealed::invalid("the peaks are out of order")),
+        false => Ok(()),
+    }
+}
+
 /// Appends peaks as they are stored, seven bytes each: the step in time from the peak before, plus
 /// [`BACKWARDS`]; the frequency; contrast; rank; level; phase. [`SKIP`] in place of the step is no peak
 /// but a stretch of time without one, the steps of which follow.
 pub fn pack_peaks(peaks: &[Peak], bytes: &mut Vec<u8>) -> io::Result<()> {
+    check_order(peaks)?;
     bytes.reserve(PACKED_BYTES * peaks.len());
     let mut before = 0;
     for p in peaks {
         let mut step = i64::from(p.time) - before + BACKWARDS;
         if step >= i64::from(SKIP) {
             bytes.push(SKIP);
-            bytes.extend_from_slice(&(step as u32 - BACKWARDS as u32).to_le_bytes());
+            bytes.extend_from_slice(&((step - BACKWARDS) as u32).to_le_bytes());
             bytes.extend_from_slice(&[0; PACKED_BYTES - 5]);
             step = BACKWARDS;
         }
-        bytes.push(u8::try_from(step).map_err(|_| sealed::invalid("the peaks are out of order"))?);
+        bytes.push(step as u8);
         bytes.extend_from_slice(&p.bin.to_le_bytes());
         bytes.extend_from_slice(&[p.contrast, p.rank, p.level, p.phase]);
         before = i64::from(p.time);
@@ -72,12 +87,18 @@ mod tests {
     #[test]
     fn peaks_hours_apart_and_out_of_order_by_a_frame_are_stored_as_they_are() {
         let peak = |time| Peak { time, bin: 4_000, contrast: 77, rank: 3, level: 201, phase: 254 };
-        let times = [5, 0, 16, 60_016, 60_001, 200_000_000, 199_999_985];
+        let times = [5, 0, 16, 60_016, 60_001, 200_000_000, 199_999_985, u32::MAX];
         let peaks: Vec<Peak> = times.map(peak).to_vec();
         let mut bytes = Vec::new();
         pack_peaks(&peaks, &mut bytes).unwrap();
         assert_eq!(unpack_peaks(&bytes).unwrap(), peaks);
         assert!(unpack_peaks(&bytes[1..]).is_err());
+        // The longest step of all, and one too far back.
+        let last = [peak(u32::MAX)];
+        bytes.clear();
+        pack_peaks(&last, &mut bytes).unwrap();
+        assert_eq!(unpack_peaks(&bytes).unwrap(), last);
+        assert!(pack_peaks(&[peak(33), peak(0)], &mut bytes).is_err());
     }
 
     #[test]

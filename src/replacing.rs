@@ -35,13 +35,8 @@ impl Place {
             Err(e) if e.kind() == ErrorKind::NotFound => None,
             Err(e) => return Err(fail(e)),
         };
-        match &existing {
-            Some(m) if m.is_dir() => Err(fail(is_a_folder())),
-            Some(m) if !m.is_file() => {
-                Err(fail(io::Error::other("it is not a regular file: give a path for the index")))
-            }
-            _ => Ok(Self { given: path.into(), target, existing }),
-        }
+        existing.as_ref().map_or(Ok(()), require_file).map_err(fail)?;
+        Ok(Self { given: path.into(), target, existing })
     }
 
     fn folder(&self) -> &Path {
@@ -120,9 +115,14 @@ impl Place {
     }
 }
 
-/// The error for a folder where a file is wanted.
-pub fn is_a_folder() -> io::Error {
-    io::Error::new(ErrorKind::IsADirectory, "it is a folder: give the index file")
+/// Refuses folders, pipes and devices where an index file is wanted.
+pub fn require_file(metadata: &Metadata) -> io::Result<()> {
+    let (kind, what) = match metadata.file_type() {
+        kind if kind.is_file() => return Ok(()),
+        kind if kind.is_dir() => (ErrorKind::IsADirectory, "it is a folder: give the index file"),
+        _ => (ErrorKind::InvalidInput, "it is not a regular file: give the index file"),
+    };
+    Err(io::Error::new(kind, what))
 }
 
 /// The folder that a path lies in.

@@ -176,20 +176,23 @@ impl Kind {
         source: &mut Source<I>,
         take: impl FnOnce(&mut Content<I>) -> io::Result<T>,
     ) -> Result<T> {
-        if source.array().ok().as_ref() != Some(self.magic) {
-            return Err(Error::BadMagic { what: self.name });
-        }
-        let damaged = |e: io::Error| {
-            let detail = match e.kind() {
-                ErrorKind::UnexpectedEof => "it ends too early".into(),
-                _ => e.to_string(),
-            };
-            Error::Corrupt { what: self.name, detail }
+        let what = self.name;
+        let damaged = |e: io::Error| match e.kind() {
+            ErrorKind::InvalidData => Error::Corrupt { what, detail: e.to_string(), path: None },
+            ErrorKind::UnexpectedEof => {
+                Error::Corrupt { what, detail: "it ends too early".into(), path: None }
+            }
+            _ => Error::Read(e),
         };
+        match source.array().map_err(damaged) {
+            Ok(magic) if &magic == self.magic => {}
+            Ok(_) | Err(Error::Corrupt { .. }) => return Err(Error::BadMagic { what, path: None }),
+            Err(error) => return Err(error),
+        }
         let version = u32::from_le_bytes(source.array().map_err(damaged)?);
         if version != self.version {
-            let (what, supported) = (self.name, self.version);
-            return Err(Error::Version { what, found: version, supported });
+            let supported = self.version;
+            return Err(Error::Version { what, found: version, supported, path: None });
         }
         let length = u64::from_le_bytes(source.array().map_err(damaged)?);
         let mut content = Content::new(source.cut(length).map_err(damaged)?);

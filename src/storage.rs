@@ -7,7 +7,7 @@
 use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::error::{Error, Result};
 use crate::packing::{pack_peaks, pack_words, unpack_peaks, unpack_words};
-use crate::replacing::Place;
+use crate::replacing::{Place, require_file};
 use crate::sealed::{self, Content, Kind, Sealing};
 use crate::segment::Segment;
 use crate::source::{Input, Source};
@@ -86,14 +86,18 @@ fn write_tracks<W: Write>(content: &mut Sealing<W>, catalog: &Catalog) -> io::Re
 /// Reads a file. Postings that are damaged come back as `None`.
 pub fn open(path: &Path) -> Result<(Catalog, Option<Segment>)> {
     let fail = |source| Error::Io { action: "read", path: path.into(), source };
+    // Before it is opened, for a pipe would wait for someone to write to it.
+    path.metadata().and_then(|found| require_file(&found)).map_err(fail)?;
     let file = Mutex::new(File::open(path).map_err(fail)?);
-    let mut source = Source::of_file(&file).map_err(fail)?;
-    let config = CONFIG.open(&mut source, |content| {
+    read(Source::of_file(&file).map_err(fail)?).map_err(|e| e.of_file(path))
+}
+
+fn read<I: Input + Send>(mut source: Source<I>) -> Result<(Catalog, Option<Segment>)> {
+    let mut catalog = CONFIG.open(&mut source, |content| {
         let mut bytes = Vec::new();
         content.list(&mut bytes)?;
-        sealed::decode(&bytes)
+        Catalog::new(sealed::decode(&bytes)?).map_err(|e| sealed::invalid(e.to_string()))
     })?;
-    let mut catalog = Catalog::new(config)?;
     let after_tracks = sealed::after_next(source);
     let mut segment = None;
     let read = at_once(

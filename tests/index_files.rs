@@ -3,8 +3,9 @@
 mod common;
 
 use common::*;
+use earmark::peaks::Peak;
 use earmark::{
-    Config, Error, Fingerprint, HashIndex, KdIndex, Match, MatchConfig, Query, TrackInfo,
+    Config, Error, Fingerprint, HashIndex, KdIndex, Match, MatchConfig, Query, Tags, TrackInfo,
 };
 use proptest::prelude::*;
 use std::path::Path;
@@ -107,11 +108,12 @@ fn any_damage_is_noticed_or_mended() {
                     assert_eq!(search(&opened, &clip), expected, "byte {at}");
                 }
                 Ok(_) => panic!("byte {at} of {tracks_end} went unnoticed"),
-                Err(Error::BadMagic { what } | Error::Version { what, .. }) if at < tracks_end => {
-                    assert!(what.starts_with("index"));
-                }
-                Err(Error::Corrupt { what, .. }) if at < tracks_end => {
-                    assert!(what.starts_with("index"));
+                Err(
+                    Error::BadMagic { what, path: Some(named) }
+                    | Error::Version { what, path: Some(named), .. }
+                    | Error::Corrupt { what, path: Some(named), .. },
+                ) if at < tracks_end => {
+                    assert!(what.starts_with("index") && named == path);
                 }
                 Err(error) => panic!("byte {at} of {tracks_end}: {error}"),
             }
@@ -198,7 +200,11 @@ fn many_open_a_file_at_the_same_time_from_any_thread() {
 fn other_files_and_newer_versions_are_told_apart() {
     let (_folder, path) = saved(&mut index());
     let bytes = std::fs::read(&path).unwrap();
-    let message = |bytes: &[u8]| open_bytes(&path, bytes).unwrap_err().to_string();
+    let message = |bytes: &[u8]| {
+        let message = open_bytes(&path, bytes).unwrap_err().to_string();
+        let named = format!("{}: ", path.display());
+        message.strip_prefix(&named).expect("the path comes first").to_string()
+    };
     let with = |at: usize, byte: u8| {
         let mut changed = bytes.clone();
         changed[at] = byte;
@@ -228,6 +234,24 @@ fn other_files_and_newer_versions_are_told_apart() {
         message(&print),
         "fingerprint format version 9, but this build reads version 4: update earmark"
     );
+}
+
+#[test]
+fn what_is_no_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = HashIndex::open(folder.path()).unwrap_err().to_string();
+    let expected =
+        format!("cannot read {}: it is a folder: give the index file", folder.path().display());
+    assert_eq!(message, expected);
+    // Nobody writes to this pipe.
+    #[cfg(unix)]
+    {
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let message = HashIndex::open(&pipe).unwrap_err().to_string();
+        assert!(message.contains("pipe: it is not a regular file"), "{message}");
+    }
 }
 
 #[test]
@@ -282,8 +306,79 @@ fn fingerprints_notice_any_damage() {
     }
 }
 
+#[test]
+fn texts_too_long_to_be_read_again_are_refused() {
+    let mut index = index();
+    let long = "é".repeat(TrackInfo::MAX_TEXT_BYTES / 2) + "x";
+    for field in ["name", "title", "artist", "album"] {
+        let mut info = TrackInfo::named("d");
+        match field {
+            "name" => info.name = long.clone(),
+            "title" => info.tags.title = Some(long.clone()),
+            "artist" => info.tags.artist = Some(long.clone()),
+            _ => info.tags.album = Some(long.clone()),
+        }
+        let error = index.add(info, &example().prints[1]).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("the track's {field} is 1048577 bytes")));
+    }
+    // The longest that there may be is read again; the old track is kept where the new one is refused.
+    let info = TrackInfo::named(&long[..long.len() - 1]);
+    index.add(info.clone(), &example().prints[1]).unwrap();
+    let tags = Tags { title: Some(long), ..Tags::default() };
+    index.replace(TrackInfo { tags, ..info.clone() }, &example().prints[0]).unwrap_err();
+    let (_folder, path) = saved(&mut index);
+    assert_eq!(HashIndex::open(path).unwrap().catalog().find(&info.name).unwrap().info, info);
+}
+
+fn text() -> impl Strategy<Value = String> {
+    (any::<String>(), 0..3_usize, 0..2_usize).prop_map(|(text, long, more)| {
+        let repeated = TrackInfo::MAX_TEXT_BYTES / text.len().max(1) + more;
+        if long == 0 { text.repeat(repeated) } else { text }
+    })
+}
+
+/// Peaks as nobody picks them, most of them in order.
+fn any_peaks() -> impl Strategy<Value = Vec<Peak>> {
+    let step = prop_oneof![8 => 0..200_u32, 1 => any::<u32>(), 1 => Just(u32::MAX - 20)];
+    let peak = (step, any::<u16>(), any::<[u8; 4]>());
+    prop::collection::vec(peak, 0..40).prop_map(|peaks| {
+        let mut time = 0_u32;
+        let peak = |(step, bin, [contrast, rank, level, phase]): (u32, u16, [u8; 4])| {
+            time = time.wrapping_add(step);
+            Peak { time, bin, contrast, rank, level, phase }
+        };
+        peaks.into_iter().map(peak).collect()
+    })
+}
+
 proptest! {
     #![proptest_config(cases(200))]
+
+    #[test]
+    fn whatever_is_added_is_read_again(
+        tracks in prop::collection::vec(
+            (text(), prop::option::of(text()), any_peaks(), prop::collection::vec(any::<u64>(), 0..9), any::<u64>()),
+            1..5,
+        ),
+    ) {
+        let mut index = HashIndex::new(Config::default()).unwrap();
+        for (name, title, peaks, words, bits) in tracks {
+            let print =
+                Fingerprint::from_parts(peaks, words, f64::from_bits(bits), &Config::default());
+            let tags = Tags { title, ..Tags::default() };
+            let _ = index.replace(TrackInfo { name, tags }, &print);
+        }
+        let (_folder, path) = saved(&mut index);
+        let opened = HashIndex::open(&path).unwrap();
+        let tracks = [&index, &opened].map(|index| index.catalog().tracks());
+        prop_assert_eq!(tracks[0].len(), tracks[1].len());
+        for (a, b) in tracks[0].iter().zip(tracks[1]) {
+            prop_assert_eq!((a.id, &a.info, a.landmarks), (b.id, &b.info, b.landmarks));
+            prop_assert_eq!(a.duration_s.to_bits(), b.duration_s.to_bits());
+            prop_assert_eq!(&a.peaks, &b.peaks);
+            prop_assert_eq!(&a.sub_fingerprints, &b.sub_fingerprints);
+        }
+    }
 
     #[test]
     fn random_bytes_are_no_index(
@@ -291,7 +386,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..600),
     ) {
         // So that some of them get past the first checks.
-        let header: &[u8] = [&b""[..], b"EARMARKI", b"EARMARKI\x03\0\0\0"][header];
+        let header: &[u8] = [&b""[..], b"EARMARKI", b"EARMARKI\x04\0\0\0"][header];
         let folder = tempfile::tempdir().unwrap();
         let opened = open_bytes(&folder.path().join("index"), &[header, &bytes].concat());
         prop_assert!(opened.is_err());
@@ -302,7 +397,7 @@ proptest! {
         header in 0..3_usize,
         bytes in prop::collection::vec(any::<u8>(), 0..600),
     ) {
-        let header: &[u8] = [&b""[..], b"EARMARKF", b"EARMARKF\x03\0\0\0"][header];
+        let header: &[u8] = [&b""[..], b"EARMARKF", b"EARMARKF\x04\0\0\0"][header];
         let bytes = [header, &bytes].concat();
         prop_assert!(Fingerprint::from_bytes(&bytes, &Config::default()).is_err());
     }
@@ -365,7 +460,8 @@ fn small() -> &'static (Vec<u8>, Query) {
 /// Puts content between header and checksum, as the library does.
 fn seal(magic: &[u8; 8], content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u64).to_le_bytes();
-    let header = [&magic[..], &3u32.to_le_bytes(), &length].concat();
+    let version = &small().0[8..12];
+    let header = [&magic[..], version, &length].concat();
     let checksum = xxhash_rust::xxh3::xxh3_64(&[content, &header].concat());
     [&header, content, &checksum.to_le_bytes()].concat()
 }
