@@ -114,11 +114,24 @@ impl Catalog {
         if !track.peaks.iter().all(inside) || track.id.0 == u32::MAX {
             return Err("a track's peaks lie outside it");
         }
+        if !self.may_be_picked(&track.peaks) {
+            return Err("a track's peaks are closer than peaks can be");
+        }
         if self.by_name.contains_key(&track.info.name) {
             return Err("two tracks have the same name");
         }
         self.add(track);
         Ok(())
+    }
+
+    /// Whether peaks come on in time as those of a picker do. Pairing, which compares each with all that
+    /// are near, would not come to an end of others.
+    fn may_be_picked(&self, peaks: &[Peak]) -> bool {
+        // Those of a frame are farther apart than the radius.
+        let of_frame = self.config.stft.bins() / (self.config.peaks.freq_radius_bins + 1) + 1;
+        // So many later, a peak is two frames on, each refined by half of one at most.
+        let later = peaks.iter().skip(2 * of_frame);
+        peaks.iter().zip(later).all(|(peak, later)| later.time.saturating_sub(peak.time) >= STEPS)
     }
 
     /// Gives ids from there on only.
@@ -196,7 +209,10 @@ impl Catalog {
             let (expected, found) = (self.config.id(), fingerprint.config_id());
             return Err(Error::ConfigMismatch { expected, found });
         }
-        check_order(fingerprint.peaks()).map_err(|e| fingerprint.corrupt(&e))?;
+        check_order(fingerprint.peaks()).map_err(|e| fingerprint.corrupt(e))?;
+        if !self.may_be_picked(fingerprint.peaks()) {
+            return Err(fingerprint.corrupt("its peaks are closer than peaks can be"));
+        }
         info.check()?;
         self.next_id.checked_add(1).ok_or(Error::IndexFull)?;
         let needed = u64::from(frames(fingerprint)) + u64::from(GAP_FRAMES);

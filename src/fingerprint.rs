@@ -17,7 +17,7 @@ use crate::source::Source;
 use crate::spectrogram::Stft;
 use crate::units::{ConfigId, SampleRate};
 use crate::verification::LevelMap;
-use std::io::{self, Cursor};
+use std::io::Cursor;
 
 const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 4 };
 
@@ -92,12 +92,12 @@ impl Fingerprint {
                     content.list(&words)
                 })
             })
-            .map_err(|e| self.corrupt(&e))?;
+            .map_err(|e| self.corrupt(e))?;
         Ok(bytes.into_inner())
     }
 
     /// The error for a fingerprint that cannot be stored.
-    pub(crate) fn corrupt(&self, detail: &io::Error) -> Error {
+    pub(crate) fn corrupt(&self, detail: impl ToString) -> Error {
         Error::Corrupt { what: KIND.name, detail: detail.to_string(), path: None }
     }
 

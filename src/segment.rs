@@ -18,6 +18,8 @@ use crate::landmark::{HASH_BITS, LandmarkHash};
 const TOGETHER_BITS: u32 = 2;
 /// A slot has this many postings or, in order that the slots are a power of two, up to twice as many.
 const SLOT_POSTINGS: usize = 6;
+/// A lookup reads no more lists than this, a hundred times what a slot ever has, however a file is made.
+const MOST_LISTS: usize = 4096;
 /// In a stored length, this byte counts for itself and goes on with the next.
 const GOES_ON: u8 = u8::MAX;
 
@@ -108,7 +110,8 @@ impl Segment {
     /// Takes stored parts, of which the second comes from [`lengths`](Self::lengths), if they fit
     /// together.
     pub fn from_parts(len: u64, lengths: &[u8], bytes: Vec<u8>) -> Option<Self> {
-        let len = usize::try_from(len).ok()?;
+        // Each posting takes a byte at least: whoever says more would be given memory for them.
+        let len = usize::try_from(len).ok().filter(|&len| len <= bytes.len())?;
         let count = lengths.iter().filter(|&&byte| byte != GOES_ON).count();
         let whole = lengths.last().is_some_and(|&byte| byte != GOES_ON);
         if count != 1 << slot_bits(len) || !whole {
@@ -146,7 +149,7 @@ impl Segment {
     /// The postings of a hash: frames of the global line, in ascending order.
     pub fn find(&self, hash: LandmarkHash) -> Postings<'_> {
         let key = key(hash);
-        let mut lists = self.slot((key >> self.shift()) as usize);
+        let mut lists = self.slot((key >> self.shift()) as usize).take(MOST_LISTS);
         // Nearly always a key is the first that is not below the one sought, or there is none.
         match lists.find(|list| list.0 >= key) {
             Some((found, postings)) if found == key => postings,
@@ -162,7 +165,8 @@ impl Segment {
     fn slot(&self, slot: usize) -> Lists<'_> {
         let (begin, end) = (self.slots[slot] as usize, self.slots[slot + 1] as usize);
         let next_key = (slot as u32) << self.shift();
-        Lists { bytes: &self.bytes[begin..], left: end - begin, next_key }
+        let end_key = (slot as u32 + 1) << self.shift();
+        Lists { bytes: &self.bytes[begin..], left: end - begin, next_key, end_key }
     }
 
     fn lists(&self) -> impl Iterator<Item = (u32, Postings<'_>)> {
@@ -194,7 +198,9 @@ impl Builder {
         self.frames.clear();
         let (mut count, mut before) = (0, 0);
         for frame in frames {
-            put(&mut self.frames, frame - before);
+            // Stored postings beyond the tracks may stand before those of tracks that were added later.
+            let Some(step) = u32::checked_sub(frame, before) else { continue };
+            put(&mut self.frames, step);
             before = frame;
             count += 1;
         }
@@ -234,6 +240,8 @@ struct Lists<'a> {
     /// So many of them belong to the slot.
     left: usize,
     next_key: u32,
+    /// The first key of the next slot.
+    end_key: u32,
 }
 
 impl<'a> Iterator for Lists<'a> {
@@ -244,8 +252,9 @@ impl<'a> Iterator for Lists<'a> {
             return None;
         }
         let (head, mut used) = varint(self.bytes)?;
-        let key = self.next_key.wrapping_add(head >> 1);
-        self.next_key = key.wrapping_add(1);
+        // Keys ascend, whatever the bytes say: the next slot's are not among them.
+        let key = self.next_key.checked_add(head >> 1).filter(|&key| key < self.end_key)?;
+        self.next_key = key + 1;
         let length = if head & 1 == 0 {
             varint(self.bytes.get(used..)?)?.1
         } else {
@@ -287,7 +296,7 @@ impl Iterator for Postings<'_> {
         let (step, used) = varint(self.bytes)?;
         self.left = self.left.checked_sub(used)?;
         self.bytes = &self.bytes[used..];
-        self.frame = self.frame.wrapping_add(step);
+        self.frame = self.frame.checked_add(step)?;
         Some(self.frame)
     }
 }
@@ -344,6 +353,18 @@ mod tests {
         let lengths = Segment::new(entries).lengths();
         let longest = lengths.iter().copied().max().unwrap();
         assert!(longest < 250, "{longest}");
+    }
+
+    #[test]
+    fn memory_is_taken_for_no_more_postings_than_there_are() {
+        let lengths = vec![0; 1 << HASH_BITS];
+        assert!(Segment::from_parts(1 << 40, &lengths, Vec::new()).is_none());
+        assert!(Segment::from_parts(u64::MAX, &lengths, Vec::new()).is_none());
+    }
+
+    /// Small ones and those of long varints more often than others.
+    fn any_byte() -> impl Strategy<Value = u8> {
+        prop_oneof![0..8_u8, Just(u8::MAX), any::<u8>()]
     }
 
     proptest! {
@@ -421,6 +442,29 @@ mod tests {
             let found: usize = hashes.iter().map(|&h| damaged.find(LandmarkHash(h)).fold(0, |n, _| n + 1)).sum();
             prop_assert!(found < 1_000_000);
             prop_assert!(damaged.lists().count() <= damaged.bytes().len());
+        }
+
+        /// Bytes as nobody writes them by accident, in slots of any length.
+        #[test]
+        fn hostile_bytes_are_merged_and_moved_without_a_panic(
+            slots in prop::collection::vec(prop::collection::vec(any_byte(), 0..30), 1..5),
+            len in 0usize..200, moved in any::<u32>(),
+        ) {
+            let count = 1 << slot_bits(len);
+            let slots: Vec<_> = slots.iter().cycle().take(count).collect();
+            let lengths: Vec<u8> = slots.iter().map(|slot| slot.len() as u8).collect();
+            let bytes = slots.into_iter().flatten().copied().collect();
+            if let Some(hostile) = Segment::from_parts(len as u64, &lengths, bytes) {
+                let added = Segment::new((0..200).map(|i| Entry::new(LandmarkHash(i), i)).collect());
+                for mut whole in [Segment::merge(&hostile, &added), Segment::merge(&added, &hostile)] {
+                    whole.move_postings(|frame| (frame != moved).then(|| frame.saturating_sub(moved)));
+                    let bytes = whole.bytes().to_vec();
+                    // Where it has more postings than it says, all that comes of it is as large.
+                    let (hostile_bytes, len) = (hostile.bytes().len(), whole.len() as u64);
+                    prop_assert!(bytes.len() <= 3 * (hostile_bytes + added.bytes().len()));
+                    prop_assert!(Segment::from_parts(len, &whole.lengths(), bytes).is_some());
+                }
+            }
         }
     }
 }

@@ -5,7 +5,8 @@ mod common;
 use common::*;
 use earmark::peaks::Peak;
 use earmark::{
-    Config, Error, Fingerprint, HashIndex, KdIndex, Match, MatchConfig, Query, Tags, TrackInfo,
+    Config, Error, Fingerprint, Fingerprinter, HashIndex, KdIndex, Match, MatchConfig, Query, Tags,
+    TrackInfo,
 };
 use proptest::prelude::*;
 use std::path::Path;
@@ -328,6 +329,53 @@ fn texts_too_long_to_be_read_again_are_refused() {
     index.replace(TrackInfo { tags, ..info.clone() }, &example().prints[0]).unwrap_err();
     let (_folder, path) = saved(&mut index);
     assert_eq!(HashIndex::open(path).unwrap().catalog().find(&info.name).unwrap().info, info);
+}
+
+/// With peaks that all stand at one time, pairing would take as many steps as the square of their number.
+#[test]
+fn peaks_closer_than_a_picker_makes_them_are_refused() {
+    let (small, _) = small();
+    let [config_end, tracks_end, _] = part_ends(small);
+    let content = &small[config_end + 20..tracks_end - 8];
+    // Next id, head, peaks, sub-fingerprints: each after its length.
+    let end_of =
+        |at: usize| at + 8 + u64::from_le_bytes(content[at..at + 8].try_into().unwrap()) as usize;
+    let (head_end, peaks_end) = (end_of(end_of(0)), end_of(end_of(end_of(0))));
+    let tracks = |count: usize| {
+        let peaks = [32, 40, 40, 40, 0, 195, 0].repeat(count);
+        let length = (peaks.len() as u64).to_le_bytes();
+        let content = [&content[..head_end], &length, &peaks, &content[peaks_end..]].concat();
+        [&small[..config_end], &seal(b"EARMARKT", &content)].concat()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    open_bytes(&path, &tracks(100)).unwrap();
+    let message = open_bytes(&path, &tracks(400_000)).unwrap_err().to_string();
+    assert!(message.contains("closer than peaks can be"), "{message}");
+}
+
+#[test]
+fn the_densest_peaks_are_stored() {
+    let mut config = Config::default();
+    config.peaks.time_radius_frames = 1;
+    config.peaks.freq_radius_bins = 1;
+    config.peaks.min_contrast_db = 0.0;
+    config.peaks.range_db = 140.0;
+    (config.peaks.reference_rank, config.peaks.query_rank) = (255, 255);
+    config.peaks.rank_radius_frames = 1;
+    let noise: Vec<f32> = (0..80_000_u32)
+        .map(|i| {
+            (i.wrapping_mul(0x9e37_79b9).rotate_left(i % 32) >> 8) as f32 / (1 << 24) as f32 - 0.5
+        })
+        .collect();
+    let mut fingerprinter = Fingerprinter::new(config.clone()).unwrap();
+    let print = fingerprinter.fingerprint(&noise, rate(RATE_HZ)).unwrap();
+    let frames = noise.len() / config.stft.hop_samples;
+    assert!(print.peaks().len() > 20 * frames, "{} peaks", print.peaks().len());
+    let mut index = HashIndex::new(config).unwrap();
+    index.add(TrackInfo::named("noise"), &print).unwrap();
+    let (_folder, path) = saved(&mut index);
+    assert_eq!(HashIndex::open(path).unwrap().catalog().tracks()[0].peaks, print.peaks());
 }
 
 fn text() -> impl Strategy<Value = String> {
