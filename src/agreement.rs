@@ -11,8 +11,9 @@
 //! the time-correlation problem in regard to tests of significance", 1935), taken here over times
 //! and over bands apart.
 
-use crate::bands::{BANDS, Bands, FRAMES, OfBands, add, shares};
+use crate::bands::{BANDS, Bands, BinsOfBands, FRAMES, OfBands, add, in_parts, shares};
 use crate::config::StftConfig;
+use crate::packing::make_room;
 use crate::peaks::STEPS;
 use crate::spectrogram::sum;
 use std::ops::Range;
@@ -45,9 +46,11 @@ const OVERDISPERSION: f32 = 0.1;
 #[derive(Clone, Debug, PartialEq)]
 pub struct BandLevels {
     bands: Bands,
+    /// The bins of each band at the pitch of the clip.
+    of_bands: BinsOfBands,
     bins: usize,
-    /// Frame after frame, in dB.
-    levels_db: Vec<f32>,
+    /// Frame after frame, in parts of a dB.
+    cells: Vec<i16>,
     /// The bands' levels, at the pitch of the clip.
     levels: Vec<OfBands>,
 }
@@ -59,13 +62,35 @@ struct Picture {
 }
 
 impl BandLevels {
-    /// Takes the levels of all frames, in rows, as the transform with `config` gives them.
+    /// Takes the levels of all frames, in rows of dB, as the transform with `config` gives them.
     #[must_use]
-    pub fn new(levels_db: Vec<f32>, config: &StftConfig) -> Self {
+    pub fn new(levels_db: &[f32], config: &StftConfig) -> Self {
+        let rows = levels_db.chunks_exact(config.bins().max(1));
+        let mut made = Self::with_room(config, rows.len());
+        rows.for_each(|row| made.push(row));
+        made
+    }
+
+    /// None as yet, but so many are expected.
+    pub(crate) fn with_room(config: &StftConfig, frames: usize) -> Self {
         let (bands, bins) = (Bands::new(config), config.bins().max(1));
-        let of_bands = bands.bins(1.0);
-        let levels = levels_db.chunks_exact(bins).map(|row| of_bands.levels(row)).collect();
-        Self { bands, bins, levels_db, levels }
+        let (cells, levels) = (Vec::with_capacity(frames * bins), Vec::with_capacity(frames));
+        Self { of_bands: bands.bins(1.0), bands, bins, cells, levels }
+    }
+
+    /// Takes the next frame's levels in dB.
+    pub(crate) fn push(&mut self, levels_db: &[f32]) {
+        make_room(&mut self.cells, self.bins);
+        make_room(&mut self.levels, 1);
+        let begin = self.cells.len();
+        self.cells.extend(levels_db[..self.bins].iter().map(|&level_db| in_parts(level_db)));
+        self.levels.push(self.of_bands.of_parts(&self.cells[begin..]));
+    }
+
+    /// Gives back the room that is left.
+    pub(crate) fn shrink(&mut self) {
+        self.cells.shrink_to_fit();
+        self.levels.shrink_to_fit();
     }
 
     /// How far a track's sub-fingerprints agree with the clip beyond what chance gives, in its
@@ -117,10 +142,9 @@ impl BandLevels {
 
     /// The bands' levels in some frames, with their frequencies multiplied by `pitch`.
     fn shifted(&self, pitch: f64, frames: &Range<usize>) -> Vec<OfBands> {
-        let rows = self.levels_db[frames.start * self.bins..frames.end * self.bins]
-            .chunks_exact(self.bins);
+        let rows = &self.cells[frames.start * self.bins..frames.end * self.bins];
         let of_bands = self.bands.bins(pitch);
-        rows.map(|row| of_bands.levels(row)).collect()
+        rows.chunks_exact(self.bins).map(|row| of_bands.of_parts(row)).collect()
     }
 }
 
@@ -221,7 +245,7 @@ mod tests {
         let clip = &song[256 * 300..256 * 300 + 40_000];
         let noisy: Vec<f32> = clip.iter().zip(noise(40_000, 5)).map(|(x, n)| x + 0.1 * n).collect();
         for (samples, least) in [(clip, 4.0), (&noisy, 2.0)] {
-            let bands = BandLevels::new(levels(samples), &config);
+            let bands = BandLevels::new(&levels(samples), &config);
             let deviations = |offset| bands.deviations(&words, at(offset), 1.0, 1.0, 0..usize::MAX);
             assert!(deviations(300) > least, "{}", deviations(300));
             for other in [0, 120, 250, 420, 600] {
@@ -250,7 +274,7 @@ mod tests {
             song[at] * (1.0 - part) + song[at + 1] * part
         };
         let clip: Vec<f32> = (0..40_000).map(sample).collect();
-        let bands = BandLevels::new(levels(&clip), &config);
+        let bands = BandLevels::new(&levels(&clip), &config);
         let deviations = |tempo, pitch| {
             // The centres of the first windows coincide.
             let offset = (100_000.0 + 1024.0 * tempo - 1024.0) / 256.0 * f64::from(STEPS);
@@ -267,8 +291,8 @@ mod tests {
     fn too_little_or_nothing_says_nothing() {
         let config = StftConfig::default();
         let words = sub_fingerprints(&levels(&music(10.0, 3)), &config);
-        let silence = BandLevels::new(vec![-200.0; 100 * config.bins()], &config);
-        let clip = BandLevels::new(levels(&music(4.0, 1)), &config);
+        let silence = BandLevels::new(&vec![-200.0; 100 * config.bins()], &config);
+        let clip = BandLevels::new(&levels(&music(4.0, 1)), &config);
         let deviations = |clip: &BandLevels, words: &[u64], offset, frames| {
             clip.deviations(words, at(offset), 1.0, 1.0, frames)
         };

@@ -87,6 +87,23 @@ impl BinsOfBands {
         }
         levels
     }
+
+    /// The same of levels [in parts](in_parts) of a dB.
+    pub fn of_parts(&self, cells: &[i16]) -> OfBands {
+        let mut levels = [in_parts(SILENCE_DB).into(); BANDS];
+        for (level, bins) in levels.iter_mut().zip(&self.0) {
+            let row = cells.get(bins.clone()).unwrap_or_default();
+            *level = row.iter().copied().max().map_or(*level, i32::from);
+        }
+        levels
+    }
+}
+
+/// A level in parts of a dB, silence at least. The highest of some levels has the highest of their
+/// parts, so that nothing is lost by it.
+#[inline(always)]
+pub(crate) fn in_parts(level_db: f32) -> i16 {
+    (greater(SILENCE_DB, level_db) * PARTS_OF_DB) as i16
 }
 
 /// What each band has beyond the average band, times their number.
@@ -287,6 +304,19 @@ mod tests {
     }
 
     proptest! {
+        /// Levels of any kind, those that no sound has among them.
+        #[test]
+        fn parts_of_a_db_are_as_good_as_levels(
+            row in prop::collection::vec(prop_oneof![
+                -210f32..20.0, -111f32..-109.0, -0.3f32..0.3, -1000f32..800.0, Just(f32::NEG_INFINITY),
+            ], BINS),
+            pitch in 0.5f64..2.0,
+        ) {
+            let bins = Bands::new(&StftConfig::default()).bins(pitch);
+            let parts: Vec<i16> = row.iter().map(|&level| in_parts(level)).collect();
+            prop_assert_eq!(bins.of_parts(&parts), bins.levels(&row));
+        }
+
         #[test]
         fn any_analysis_band_will_do(min_hz in 8.0f32..1800.0, width in 2.0f32..20.0, window in 5u32..16) {
             let config = StftConfig {

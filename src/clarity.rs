@@ -57,8 +57,12 @@ pub fn clarity(
     peaks: &[Peak],
 ) -> f32 {
     let rows = levels_db.chunks_exact(bins.max(1)).enumerate();
-    let moments: Vec<Moments> =
-        rows.filter(|&(frame, _)| !silent(frame)).map(|(_, row)| Moments::new(row)).collect();
+    let loud = rows.filter(|&(frame, _)| !silent(frame));
+    of_moments(&loud.map(|(_, row)| Moments::new(row)).collect::<Vec<_>>(), peaks)
+}
+
+/// The clarity of a clip whose frames, but for the silent ones, have these moments.
+pub(crate) fn of_moments(moments: &[Moments], peaks: &[Peak]) -> f32 {
     let frames = moments.len().max(1) as f32;
     let average = |of: fn(&Moments) -> f32| moments.iter().map(of).sum::<f32>() / frames;
     let mean = average(|m| m.mean);
@@ -74,14 +78,15 @@ pub fn clarity(
 }
 
 /// Mean and central moments of a frame's levels.
-struct Moments {
+#[derive(Clone, Copy)]
+pub(crate) struct Moments {
     mean: f32,
     second: f32,
     third: f32,
 }
 
 impl Moments {
-    fn new(levels_db: &[f32]) -> Self {
+    pub fn new(levels_db: &[f32]) -> Self {
         let levels: Vec<f32> = levels_db.iter().map(|level| level.max(SILENCE_DB)).collect();
         let n = levels.len() as f32;
         let mean = sum(&levels) / n;

@@ -12,6 +12,7 @@
 //! correlation image alignment method", 1975. There, too, one looks for what is constant.)
 
 use crate::config::StftConfig;
+use crate::packing::make_room;
 use crate::peaks::{Peak, STEPS};
 use crate::spectrogram::PhaseAdvance;
 use std::collections::VecDeque;
@@ -70,6 +71,22 @@ impl Phases {
             advance: PhaseAdvance::new(config),
             cosines: Box::new(std::array::from_fn(cosine)),
         }
+    }
+
+    /// None as yet, but so many frames are expected.
+    pub(crate) fn with_room(config: &StftConfig, frames: usize) -> Self {
+        Self::new(Vec::with_capacity(frames * config.bins()), config)
+    }
+
+    /// Takes the next frame's phases.
+    pub(crate) fn push(&mut self, phases: &[u8]) {
+        make_room(&mut self.rows, phases.len());
+        self.rows.extend_from_slice(phases);
+    }
+
+    /// Gives back the room that is left.
+    pub(crate) fn shrink(&mut self) {
+        self.rows.shrink_to_fit();
     }
 
     /// How far a track's peaks (in the order of their frames) agree in phase with the clip beyond what

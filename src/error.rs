@@ -160,6 +160,14 @@ pub enum Error {
     /// The index has no room for more audio (about 4 years).
     #[error("the index is full: start a second one")]
     IndexFull,
+    /// A clip beyond the longest that a query is made of.
+    #[error(
+        "the clip is longer than {limit_s:.0} s: cut it into pieces, or raise the limit (Fingerprinter::set_max_query_s)"
+    )]
+    TooLong {
+        /// The limit, in seconds.
+        limit_s: f64,
+    },
     /// A name or tag that is too long to be stored.
     #[error("the track's {field} is {bytes} bytes long, but {limit} are the most: shorten it")]
     TextTooLong {

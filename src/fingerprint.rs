@@ -1,9 +1,6 @@
 //! From samples to fingerprints: the stages up to the landmarks, driven as one.
 
-use crate::agreement::BandLevels;
 use crate::bands::SubFingerprinter;
-use crate::clarity::clarity;
-use crate::coherence::Phases;
 use crate::config::Config;
 #[cfg(feature = "decode")]
 use crate::decode::AudioReader;
@@ -16,8 +13,12 @@ use crate::sealed::{self, Kind};
 use crate::source::Source;
 use crate::spectrogram::Stft;
 use crate::units::{ConfigId, SampleRate};
-use crate::verification::LevelMap;
+use query::Clip;
 use std::io::Cursor;
+
+pub use query::Query;
+
+mod query;
 
 const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 4 };
 
@@ -124,70 +125,6 @@ impl Fingerprint {
     }
 }
 
-/// A clip as the matchers want it: more peaks and more landmarks than a reference keeps.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Query {
-    config_id: ConfigId,
-    duration_s: f64,
-    peaks: Vec<Peak>,
-    landmarks: Vec<Landmark>,
-    levels: LevelMap,
-    bands: BandLevels,
-    phases: Phases,
-    clarity: f32,
-}
-
-impl Query {
-    /// Names the configuration that it was made with.
-    #[must_use]
-    pub fn config_id(&self) -> ConfigId {
-        self.config_id
-    }
-
-    /// Length of the clip in seconds.
-    #[must_use]
-    pub fn duration_s(&self) -> f64 {
-        self.duration_s
-    }
-
-    /// The peaks, in the order of their frames.
-    #[must_use]
-    pub fn peaks(&self) -> &[Peak] {
-        &self.peaks
-    }
-
-    /// The landmarks, in the order of their anchors.
-    #[must_use]
-    pub fn landmarks(&self) -> &[Landmark] {
-        &self.landmarks
-    }
-
-    /// How prominent each cell of the clip's spectrogram is.
-    #[must_use]
-    pub fn levels(&self) -> &LevelMap {
-        &self.levels
-    }
-
-    /// How its sound is spread over the bands.
-    #[must_use]
-    pub fn bands(&self) -> &BandLevels {
-        &self.bands
-    }
-
-    /// Its phases.
-    #[must_use]
-    pub fn phases(&self) -> &Phases {
-        &self.phases
-    }
-
-    /// How strong its true match would be, as a multiple of what is usual: see
-    /// [`clarity()`].
-    #[must_use]
-    pub fn clarity(&self) -> f32 {
-        self.clarity
-    }
-}
-
 /// Makes fingerprints and queries. Owns configuration, plans and scratch: make one per thread and
 /// use it again and again.
 ///
@@ -217,16 +154,9 @@ pub struct Fingerprinter {
     /// Samples analysed so far.
     samples: u64,
     loudest_db: f32,
-    /// The frames, kept for queries only.
-    rows: Option<Rows>,
-}
-
-/// All frames of a signal.
-#[derive(Default)]
-struct Rows {
-    levels_db: Vec<f32>,
-    phases: Vec<u8>,
-    powers_db: Vec<f32>,
+    /// What is made of the frames for queries only.
+    clip: Option<Clip>,
+    max_query_s: f64,
 }
 
 /// The buffer for peaks is kept for the next signal up to this size: about half an hour.
@@ -252,7 +182,8 @@ impl Fingerprinter {
             sub_fingerprints: Vec::new(),
             samples: 0,
             loudest_db: f32::NEG_INFINITY,
-            rows: None,
+            clip: None,
+            max_query_s: Self::DEFAULT_MAX_QUERY_S,
             config,
         })
     }
@@ -261,6 +192,22 @@ impl Fingerprinter {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The longest clip, in seconds, that a [`Query`] is made of unless
+    /// [set otherwise](Self::set_max_query_s): ten minutes.
+    pub const DEFAULT_MAX_QUERY_S: f64 = 600.0;
+
+    /// The longest clip, in seconds, that a [`Query`] is made of.
+    #[must_use]
+    pub fn max_query_s(&self) -> f64 {
+        self.max_query_s
+    }
+
+    /// Sets the longest clip, in seconds, that a [`Query`] is made of. A query takes about 240 kB per
+    /// second, and searching for it in proportion. [`f64::INFINITY`] is no limit.
+    pub fn set_max_query_s(&mut self, max_query_s: f64) {
+        self.max_query_s = max_query_s;
     }
 
     /// Takes the next mono samples of a signal, at any rate, any number at a time.
@@ -307,18 +254,11 @@ impl Fingerprinter {
     /// As [`finish`](Self::finish).
     fn finish_query(&mut self) -> Result<Query> {
         let duration_s = self.end();
-        let rows = self.rows.take().unwrap_or_default();
+        let clip = self.clip.take().unwrap_or_else(|| Clip::new(&self.config.stft, 0));
         let fan_out = self.config.landmarks.query_fan_out;
         let landmarks = pair_all(&self.peaks, &self.config.landmarks, fan_out);
         self.check(duration_s, &landmarks)?;
-        let config_id = self.config.id();
-        let silent = |frame: usize| rows.powers_db[frame] < self.config.peaks.silence_db;
-        let levels = LevelMap::new(&rows.levels_db, self.config.stft.bins(), silent);
-        let clarity = clarity(&rows.levels_db, self.config.stft.bins(), silent, &self.peaks);
-        let bands = BandLevels::new(rows.levels_db, &self.config.stft);
-        let phases = Phases::new(rows.phases, &self.config.stft);
-        let peaks = self.peaks.clone();
-        Ok(Query { config_id, duration_s, peaks, landmarks, levels, bands, phases, clarity })
+        Ok(clip.finish(self.config.id(), duration_s, self.peaks.clone(), landmarks))
     }
 
     /// The fingerprint of a whole mono signal.
@@ -334,10 +274,14 @@ impl Fingerprinter {
     /// A whole mono signal as a query.
     ///
     /// # Errors
-    /// As [`finish`](Self::finish).
+    /// [`Error::TooLong`] beyond [`max_query_s`](Self::max_query_s), and those of
+    /// [`finish`](Self::finish).
     pub fn query(&mut self, samples: &[f32], rate: SampleRate) -> Result<Query> {
         self.reset();
-        self.rows = Some(Rows::default());
+        let duration_s = rate.seconds(samples.len() as u64);
+        self.check_length(duration_s)?;
+        let frames = duration_s / self.config.stft.hop_s() + 1.0;
+        self.clip = Some(Clip::new(&self.config.stft, frames as usize));
         self.push(samples, rate);
         self.finish_query()
     }
@@ -357,11 +301,12 @@ impl Fingerprinter {
     /// All that a reader decodes, as a query.
     ///
     /// # Errors
-    /// As [`fingerprint_audio`](Self::fingerprint_audio).
+    /// [`Error::TooLong`] beyond [`max_query_s`](Self::max_query_s), as soon as so much is read, and
+    /// those of [`fingerprint_audio`](Self::fingerprint_audio).
     #[cfg(feature = "decode")]
     pub fn query_audio(&mut self, reader: &mut AudioReader) -> Result<Query> {
         self.reset();
-        self.rows = Some(Rows::default());
+        self.clip = Some(Clip::new(&self.config.stft, 0));
         self.push_audio(reader)?;
         self.finish_query()
     }
@@ -370,8 +315,21 @@ impl Fingerprinter {
     fn push_audio(&mut self, reader: &mut AudioReader) -> Result<()> {
         while let Some(block) = reader.next_block()? {
             self.push(block, self.config.stft.sample_rate);
+            if self.clip.is_some() {
+                self.check_length(self.config.stft.sample_rate.seconds(self.samples))?;
+            }
         }
         Ok(())
+    }
+
+    /// Refuses clips beyond the greatest length, and lets go of what was taken of them.
+    fn check_length(&mut self, duration_s: f64) -> Result<()> {
+        let limit_s = self.max_query_s;
+        if duration_s <= limit_s {
+            return Ok(());
+        }
+        self.reset();
+        Err(Error::TooLong { limit_s })
     }
 
     /// Forgets what was pushed.
@@ -382,7 +340,7 @@ impl Fingerprinter {
         self.stft.reset();
         self.picker.reset();
         self.sub_fingerprinter.reset();
-        self.rows = None;
+        self.clip = None;
         self.begin();
     }
 
@@ -400,13 +358,12 @@ impl Fingerprinter {
         }
         self.samples += self.resampled.len() as u64;
         let rank = self.rank();
-        let Self { stft, picker, sub_fingerprinter, resampled, peaks, loudest_db, rows, .. } = self;
+        let Self { stft, picker, sub_fingerprinter, resampled, peaks, loudest_db, clip, .. } = self;
         let words = &mut self.sub_fingerprints;
+        let silence_db = self.config.peaks.silence_db;
         stft.push(resampled, |frame| {
-            if let Some(rows) = rows {
-                rows.levels_db.extend_from_slice(frame.levels_db);
-                rows.phases.extend_from_slice(frame.phases);
-                rows.powers_db.push(frame.power_db);
+            if let Some(clip) = clip {
+                clip.push(frame, silence_db);
             } else {
                 sub_fingerprinter.push(frame.levels_db, |word| words.push(word));
             }
@@ -418,7 +375,7 @@ impl Fingerprinter {
     /// Peaks from this rank on are not kept.
     fn rank(&self) -> u8 {
         let peaks = &self.config.peaks;
-        if self.rows.is_some() { peaks.query_rank } else { peaks.reference_rank }
+        if self.clip.is_some() { peaks.query_rank } else { peaks.reference_rank }
     }
 
     fn flush_resampler(&mut self) {

@@ -80,6 +80,14 @@ pub fn unpack_words(bytes: &[u8]) -> io::Result<Vec<u64>> {
     Ok(words.iter().map(|&word| u64::from_le_bytes(word)).collect())
 }
 
+/// Makes room for more, an eighth at a time: what is large and kept for long should not have room for
+/// as much again.
+pub fn make_room<T>(list: &mut Vec<T>, more: usize) {
+    if list.capacity() - list.len() < more {
+        list.reserve_exact(more.max(list.len() / 8));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

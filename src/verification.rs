@@ -12,10 +12,13 @@
 //! there at a random time. Mean and variance of the sum follow, and with them how many deviations the
 //! evidence is above chance.
 
-use crate::peaks::{Peak, STEPS, greater, in_half_db, sliding_max, vertex};
+use crate::peaks::{Peak, STEPS};
 use std::ops::Range;
 use table::LOG_LIKELIHOOD_RATIO;
 
+pub(crate) use mapping::LevelMapper;
+
+mod mapping;
 mod table;
 
 /// Half-sizes, in frames and bins, of the nested neighbourhoods.
@@ -72,48 +75,10 @@ impl LevelMap {
     #[must_use]
     pub fn new(levels_db: &[f32], bins: usize, silent: impl Fn(usize) -> bool) -> Self {
         let bins = bins.max(1);
-        let frames = levels_db.len() / bins;
-        let highest = box_max(levels_db, bins);
-        let mut map = Self {
-            frames,
-            bins,
-            codes: vec![0; frames * bins * CELLS * CELLS],
-            levels: highest.iter().map(|&level| in_half_db(level)).collect(),
-            chance: Vec::new(),
-        };
-        for frame in (0..frames).filter(|&frame| !silent(frame)) {
-            for bin in 0..bins {
-                let at = frame * bins + bin;
-                // Nearly all cells end here; the others grow their neighbourhoods.
-                if levels_db[at] >= highest[at] {
-                    let prominence = prominence(levels_db, bins, frame, bin);
-                    if prominence > 0 {
-                        map.mark(levels_db, frame, bin, prominence);
-                    }
-                }
-            }
-        }
-        map.chance = chance(&map.codes, bins * CELLS);
-        map
-    }
-
-    /// Tells the cells around a maximum of it.
-    fn mark(&mut self, levels_db: &[f32], frame: usize, bin: usize, prominence: u8) {
-        let level = |frame: usize, bin: usize| levels_db[frame * self.bins + bin];
-        let refine = |at: usize, end: usize, level: &dyn Fn(usize) -> f32| {
-            let inside = at > 0 && at + 1 < end;
-            at as f32 + if inside { vertex(level(at - 1), level(at), level(at + 1)) } else { 0.0 }
-        };
-        let frame = refine(frame, self.frames, &|frame| level(frame, bin));
-        let bin = refine(bin, self.bins, &|at| level(frame.round() as usize, at));
-        let columns = self.bins * CELLS;
-        for (row, frame_class) in around(frame, self.frames, &FRAME_DISTANCES) {
-            for (column, bin_class) in around(bin, self.bins, &BIN_DISTANCES) {
-                let closeness = 7 - (bin_class * FRAME_DISTANCES.len() + frame_class) as u8;
-                let cell = &mut self.codes[row * columns + column];
-                *cell = (*cell).max(8 * prominence + closeness);
-            }
-        }
+        let rows = levels_db.chunks_exact(bins);
+        let mut mapper = LevelMapper::new(bins, rows.len());
+        rows.enumerate().for_each(|(frame, row)| mapper.push(row, silent(frame)));
+        mapper.finish()
     }
 
     /// Number of frames.
@@ -239,21 +204,6 @@ impl Evidence {
     }
 }
 
-/// Number of nested neighbourhoods in which a cell is the one maximum.
-fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usize) -> u8 {
-    let frames = levels_db.len() / bins;
-    let level = levels_db[frame * bins + bin];
-    let alone = |&(dt, df): &(usize, usize)| {
-        let columns = bin.saturating_sub(df)..(bin + df + 1).min(bins);
-        let rivals: usize = (frame.saturating_sub(dt)..(frame + dt + 1).min(frames))
-            .map(|row| &levels_db[row * bins..][columns.clone()])
-            .map(|row| row.iter().filter(|&&x| x >= level).count())
-            .sum();
-        rivals == 1
-    };
-    NEIGHBOURHOODS.iter().take_while(|n| alone(n)).count() as u8
-}
-
 /// Mean and variance, for each bin and class, of the log-likelihood ratio at a random frame.
 fn chance(codes: &[u8], bins: usize) -> Vec<[Moments; CLASSES]> {
     let mut counts = vec![[0u32; CODES]; bins];
@@ -277,45 +227,11 @@ fn chance(codes: &[u8], bins: usize) -> Vec<[Moments; CLASSES]> {
     counts.iter().map(of_bin).collect()
 }
 
-/// The cells within the greatest distance of a refined position, with their classes of distance.
-fn around(
-    position: f32,
-    end: usize,
-    distances: &'static [f32],
-) -> impl Iterator<Item = (usize, usize)> {
-    let reach = distances[distances.len() - 1];
-    let first = ((position - reach) * CELLS as f32).ceil().max(0.0) as usize;
-    let last = ((position + reach) * CELLS as f32).floor() as usize;
-    (first..=last.min(end * CELLS - 1)).map(move |cell| {
-        let distance = (cell as f32 / CELLS as f32 - position).abs();
-        let class = distances.iter().position(|&most| distance <= most);
-        (cell, class.unwrap_or(distances.len() - 1))
-    })
-}
-
-/// The maximum of each cell and its direct neighbours.
-fn box_max(cells: &[f32], columns: usize) -> Vec<f32> {
-    let rows = cells.len() / columns;
-    let mut wide = vec![f32::NEG_INFINITY; cells.len()];
-    let mut scratch = Vec::new();
-    for (row, out) in cells.chunks_exact(columns).zip(wide.chunks_exact_mut(columns)) {
-        sliding_max(row, 1, &mut scratch, out);
-    }
-    let mut out = wide.clone();
-    for row in 0..rows {
-        for other in row.saturating_sub(1)..(row + 2).min(rows) {
-            let source = &wide[other * columns..][..columns];
-            for (o, &x) in out[row * columns..][..columns].iter_mut().zip(source) {
-                *o = greater(*o, x);
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
+    use super::mapping::prominence;
     use super::*;
+    use crate::peaks::{in_half_db, vertex};
     use crate::testing::{noise, rng};
 
     const BINS: usize = 60;
@@ -360,14 +276,24 @@ mod tests {
         best
     }
 
+    /// However many batches the frames are mapped in.
     #[test]
     fn codes_agree_with_their_definition() {
-        let levels = levels(30, 5);
-        let map = LevelMap::new(&levels, BINS, |_| false);
-        let mut random = rng(8);
-        for _ in 0..400 {
-            let (row, column) = ((random() * 60.0) as usize, (random() * 120.0) as usize);
-            assert_eq!(map.codes[row * 2 * BINS + column], code(&levels, row, column));
+        for frames in [1, 30, 75, 76, 77, 300] {
+            let levels = levels(frames, 5);
+            let map = LevelMap::new(&levels, BINS, |_| false);
+            assert_eq!(map.frames(), frames);
+            let mut random = rng(8);
+            for _ in 0..200 {
+                let (row, column) =
+                    ((random() * 2.0 * frames as f32) as usize, (random() * 120.0) as usize);
+                assert_eq!(map.codes[row * 2 * BINS + column], code(&levels, row, column));
+                let (frame, bin) = (row / 2, column / 2);
+                let around = (frame.saturating_sub(1)..(frame + 2).min(frames))
+                    .flat_map(|t| &levels[t * BINS..][bin.saturating_sub(1)..(bin + 2).min(BINS)]);
+                let highest = around.copied().fold(f32::MIN, f32::max);
+                assert_eq!(map.level(frame, column), in_half_db(highest));
+            }
         }
     }
 
@@ -375,8 +301,15 @@ mod tests {
     fn silent_frames_and_ties_have_no_maximum() {
         let flat = vec![-200.0; 20 * BINS];
         assert!(LevelMap::new(&flat, BINS, |_| false).codes.iter().all(|&code| code == 0));
-        let loud = levels(20, 1);
+        let loud = levels(200, 1);
         assert!(LevelMap::new(&loud, BINS, |_| true).codes.iter().all(|&code| code == 0));
+        // The frames of a stretch, and none before or after.
+        let map = LevelMap::new(&loud, BINS, |frame| (60..150).contains(&frame));
+        let marked =
+            |frame: &usize| map.codes[frame * 4 * BINS..][..4 * BINS].iter().any(|&code| code > 0);
+        let unmarked: Vec<usize> = (0..200).filter(|frame| !marked(frame)).collect();
+        assert!((61..=63).contains(&unmarked[0]) && (147..150).contains(unmarked.last().unwrap()));
+        assert!(unmarked.windows(2).all(|pair| pair[1] == pair[0] + 1), "{unmarked:?}");
     }
 
     #[test]

@@ -153,6 +153,28 @@ fn peak_heap(seconds: usize) -> (i64, usize) {
     (bytes, peaks)
 }
 
+/// What a query takes per second of the clip; what is transient is a second's worth or two.
+#[test]
+fn a_query_takes_240_kb_a_second() {
+    let song = music_at(RATE_HZ, 30.0, 77);
+    for seconds in [10_usize, 60, 240] {
+        let samples = song.repeat(seconds.div_ceil(30));
+        let samples = &samples[..seconds * RATE_HZ];
+        let mut fingerprinter = fingerprinter();
+        fingerprinter.query(&samples[..5 * RATE_HZ], rate(RATE_HZ)).unwrap();
+        let (_, most, query) = measure(|| fingerprinter.query(samples, rate(RATE_HZ)).unwrap());
+        let (_, _, held) = measure(|| {
+            let before = COUNTS.get().live_bytes;
+            drop(query);
+            before - COUNTS.get().live_bytes
+        });
+        let per_second = |bytes: i64| bytes as f64 / seconds as f64 / 1e3;
+        println!("{seconds} s: {:.1} kB/s, {:.1} at most", per_second(held), per_second(most));
+        assert!(per_second(held) <= 245.0, "{seconds} s: {:.1} kB/s", per_second(held));
+        assert!(most <= 1_200_000 + seconds as i64 * 240_000, "{seconds} s: {most} bytes at most");
+    }
+}
+
 /// The frames of an hour would take 400 MB.
 #[test]
 fn memory_grows_with_the_peaks_alone() {

@@ -1,0 +1,180 @@
+//! Making a [`LevelMap`], frame by frame.
+
+use super::{BIN_DISTANCES, CELLS, FRAME_DISTANCES, LevelMap, NEIGHBOURHOODS, chance};
+use crate::packing::make_room;
+use crate::peaks::{greater, in_half_db, sliding_max, vertex};
+
+/// Frames to each side that decide what a frame's cells are.
+const REACH: usize = NEIGHBOURHOODS[NEIGHBOURHOODS.len() - 1].0;
+/// So many frames are mapped at once, in order that those of their reach are kept seldom.
+const BATCH: usize = 64;
+/// Frames kept at most.
+const KEPT: usize = BATCH + 2 * REACH;
+
+/// Takes a clip's frames and maps them. Of their levels, it keeps those of a few seconds.
+pub(crate) struct LevelMapper {
+    bins: usize,
+    /// The last frames, row after row, in dB.
+    levels_db: Vec<f32>,
+    /// Which of them are silent.
+    silent: Vec<bool>,
+    /// The number of the first of them,
+    first: usize,
+    /// and of the first that is not mapped yet.
+    next: usize,
+    /// The maximum of each cell and its direct neighbours.
+    highest_db: Vec<f32>,
+    /// One for each part of a cell of all frames.
+    codes: Vec<u8>,
+    levels: Vec<u8>,
+    scratch: Vec<f32>,
+}
+
+impl LevelMapper {
+    /// For rows of `bins` levels, of which `frames` are expected.
+    pub fn new(bins: usize, frames: usize) -> Self {
+        let bins = bins.max(1);
+        Self {
+            bins,
+            levels_db: Vec::with_capacity(KEPT * bins),
+            silent: Vec::with_capacity(KEPT),
+            first: 0,
+            next: 0,
+            highest_db: Vec::new(),
+            codes: Vec::with_capacity(frames * bins * CELLS * CELLS),
+            levels: Vec::with_capacity(frames * bins),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes the next frame. Silent ones have no maximum.
+    pub fn push(&mut self, levels_db: &[f32], silent: bool) {
+        self.levels_db.extend_from_slice(&levels_db[..self.bins]);
+        self.silent.push(silent);
+        if self.silent.len() == KEPT {
+            self.map(self.frames() - REACH);
+            let done = self.next - REACH - self.first;
+            self.levels_db.drain(..done * self.bins);
+            self.silent.drain(..done);
+            self.first += done;
+        }
+    }
+
+    /// Maps what is left.
+    pub fn finish(mut self) -> LevelMap {
+        self.map(self.frames());
+        self.codes.shrink_to_fit();
+        self.levels.shrink_to_fit();
+        LevelMap {
+            frames: self.frames(),
+            bins: self.bins,
+            chance: chance(&self.codes, self.bins * CELLS),
+            codes: self.codes,
+            levels: self.levels,
+        }
+    }
+
+    /// Number of frames taken.
+    fn frames(&self) -> usize {
+        self.first + self.silent.len()
+    }
+
+    /// Maps the frames from the next to `end`, all that are in their reach being here.
+    fn map(&mut self, end: usize) {
+        let cells = (self.frames() - self.codes.len() / (self.bins * CELLS * CELLS)) * self.bins;
+        make_room(&mut self.codes, cells * CELLS * CELLS);
+        self.codes.resize(self.codes.len() + cells * CELLS * CELLS, 0);
+        self.take_highest(end);
+        make_room(&mut self.levels, self.highest_db.len());
+        self.levels.extend(self.highest_db.iter().map(|&level| in_half_db(level)));
+        let silent = |frame: &usize| self.silent[frame - self.first];
+        let loud: Vec<usize> = (self.next..end).filter(|frame| !silent(frame)).collect();
+        for frame in loud {
+            for bin in 0..self.bins {
+                let level = self.levels_db[(frame - self.first) * self.bins + bin];
+                // Nearly all cells end here; the others grow their neighbourhoods.
+                if level >= self.highest_db[(frame - self.next) * self.bins + bin] {
+                    let prominence =
+                        prominence(&self.levels_db, self.bins, frame - self.first, bin);
+                    if prominence > 0 {
+                        self.mark(frame, bin, prominence);
+                    }
+                }
+            }
+        }
+        self.next = end;
+    }
+
+    /// Finds the highest level around each cell of the frames from the next to `end`.
+    fn take_highest(&mut self, end: usize) {
+        let bins = self.bins;
+        let Self { levels_db, highest_db, scratch, .. } = self;
+        highest_db.clear();
+        highest_db.resize((end - self.next) * bins, f32::NEG_INFINITY);
+        let mut wide = vec![f32::NEG_INFINITY; bins];
+        for (at, row) in levels_db.chunks_exact(bins).enumerate() {
+            let frame = self.first + at;
+            let (first, last) = ((frame.max(self.next + 1) - 1), (frame + 2).min(end));
+            if first >= last {
+                continue;
+            }
+            sliding_max(row, 1, scratch, &mut wide);
+            let around = &mut highest_db[(first - self.next) * bins..(last - self.next) * bins];
+            for out in around.chunks_exact_mut(bins) {
+                out.iter_mut().zip(&wide).for_each(|(out, &level)| *out = greater(*out, level));
+            }
+        }
+    }
+
+    /// Tells the cells around a maximum of it.
+    fn mark(&mut self, frame: usize, bin: usize, prominence: u8) {
+        let frames = self.frames();
+        let (levels_db, first) = (&self.levels_db, self.first);
+        let level = |frame: usize, bin: usize| levels_db[(frame - first) * self.bins + bin];
+        let refine = |at: usize, end: usize, level: &dyn Fn(usize) -> f32| {
+            let inside = at > 0 && at + 1 < end;
+            at as f32 + if inside { vertex(level(at - 1), level(at), level(at + 1)) } else { 0.0 }
+        };
+        let frame = refine(frame, frames, &|frame| level(frame, bin));
+        let bin = refine(bin, self.bins, &|at| level(frame.round() as usize, at));
+        let columns = self.bins * CELLS;
+        for (row, frame_class) in around(frame, frames, &FRAME_DISTANCES) {
+            for (column, bin_class) in around(bin, self.bins, &BIN_DISTANCES) {
+                let closeness = 7 - (bin_class * FRAME_DISTANCES.len() + frame_class) as u8;
+                let cell = &mut self.codes[row * columns + column];
+                *cell = (*cell).max(8 * prominence + closeness);
+            }
+        }
+    }
+}
+
+/// Number of nested neighbourhoods in which a cell is the one maximum.
+pub(super) fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usize) -> u8 {
+    let frames = levels_db.len() / bins;
+    let level = levels_db[frame * bins + bin];
+    let alone = |&(dt, df): &(usize, usize)| {
+        let columns = bin.saturating_sub(df)..(bin + df + 1).min(bins);
+        let rivals: usize = (frame.saturating_sub(dt)..(frame + dt + 1).min(frames))
+            .map(|row| &levels_db[row * bins..][columns.clone()])
+            .map(|row| row.iter().filter(|&&x| x >= level).count())
+            .sum();
+        rivals == 1
+    };
+    NEIGHBOURHOODS.iter().take_while(|n| alone(n)).count() as u8
+}
+
+/// The cells within the greatest distance of a refined position, with their classes of distance.
+fn around(
+    position: f32,
+    end: usize,
+    distances: &'static [f32],
+) -> impl Iterator<Item = (usize, usize)> {
+    let reach = distances[distances.len() - 1];
+    let first = ((position - reach) * CELLS as f32).ceil().max(0.0) as usize;
+    let last = ((position + reach) * CELLS as f32).floor() as usize;
+    (first..=last.min(end * CELLS - 1)).map(move |cell| {
+        let distance = (cell as f32 / CELLS as f32 - position).abs();
+        let class = distances.iter().position(|&most| distance <= most);
+        (cell, class.unwrap_or(distances.len() - 1))
+    })
+}
