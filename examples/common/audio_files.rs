@@ -1,5 +1,6 @@
 //! Which files are meant by the paths that a user gives.
 
+use crate::text::shown;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -30,7 +31,7 @@ pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
         if files.len() == before {
             return Err(format!(
                 "{}: no audio file in this folder (looked for {})",
-                path.display(),
+                shown(path),
                 EXTENSIONS.join(", ")
             ));
         }

@@ -3,7 +3,7 @@
 use crate::audio_files::track_name;
 use crate::ordered::in_order;
 use crate::progress::Progress;
-use crate::text::reason;
+use crate::text::{reason, shown};
 use earmark::{AudioReader, DecodeReport, Fingerprint, Fingerprinter, HashIndex, Tags, TrackInfo};
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -65,14 +65,14 @@ pub fn ingest(
                     *(if known { &mut tally.replaced } else { &mut tally.added }) += 1;
                     if !report.is_complete() {
                         tally.partial += 1;
-                        progress.say(&format!("warning: {}: {report}", path.display()));
+                        progress.say(&format!("warning: {}: {report}", shown(path)));
                     }
                     progress.file_done(duration_s);
                     after_each(index)
                 }
                 Err(why) => {
                     tally.failed += 1;
-                    progress.say(&format!("failed: {}: {why}", path.display()));
+                    progress.say(&format!("failed: {}: {why}", shown(path)));
                     progress.file_done(0.0);
                     Ok(())
                 }

@@ -1,6 +1,7 @@
 //! Paths from the command line and from lists.
 
 use crate::audio_files::expand;
+use crate::text::shown;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ fn read_list(list: &Path) -> Result<Vec<PathBuf>, String> {
     } else {
         std::fs::read(list).map(|content| bytes = content)
     };
-    read.map_err(|e| format!("cannot read the list {}: {e}", list.display()))?;
+    read.map_err(|e| format!("cannot read the list {}: {e}", shown(list)))?;
     let lines = bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     Ok(lines.filter(|line| !line.is_empty()).map(to_path).collect())
 }

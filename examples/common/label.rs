@@ -1,14 +1,15 @@
 //! Tracks and times as people read them.
 
+use crate::text::printable;
 use earmark::TrackInfo;
 
-/// "title – artist", as far as the track is tagged, else its name.
+/// "title – artist", as far as the track is tagged, else its name; fit to be shown.
 pub fn label(info: &TrackInfo) -> String {
-    match (&info.tags.title, &info.tags.artist) {
+    printable(&match (&info.tags.title, &info.tags.artist) {
         (Some(title), Some(artist)) => format!("{title} – {artist}"),
         (Some(title), None) => title.clone(),
         _ => info.name.clone(),
-    }
+    })
 }
 
 /// A time as in `1:02.3`.

@@ -2,7 +2,7 @@
 
 use crate::audio_files::expand;
 use crate::ingest::ingest;
-use crate::text::reason;
+use crate::text::{reason, shown};
 use earmark::{Config, HashIndex};
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// There is no such thing, it is no index of this version, or there is no audio in it.
 pub fn open_library(path: &Path, jobs: usize) -> Result<HashIndex, String> {
-    let failed = |e: earmark::Error| format!("{}: {}", path.display(), reason(&e));
+    let failed = |e: earmark::Error| format!("{}: {}", shown(path), reason(&e));
     if !path.is_dir() {
         return HashIndex::open(path).map_err(|e| match e {
             earmark::Error::BadMagic { .. } => format!(
                 "{}: {e}; give a folder of audio files, or an index made by the example `fingerprint`",
-                path.display()
+                shown(path)
             ),
             e => failed(e),
         });
@@ -25,7 +25,7 @@ pub fn open_library(path: &Path, jobs: usize) -> Result<HashIndex, String> {
     let mut index = HashIndex::new(Config::default()).map_err(failed)?;
     ingest(&mut index, &files, jobs, |_| Ok(()))?;
     if index.catalog().tracks().is_empty() {
-        return Err(format!("{}: not one of its files could be fingerprinted", path.display()));
+        return Err(format!("{}: not one of its files could be fingerprinted", shown(path)));
     }
     Ok(index)
 }

@@ -1,5 +1,6 @@
 //! A progress bar on terminals, silence elsewhere.
 
+use crate::text::complain;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ impl Progress {
 
     /// Says something on standard error, bar or not.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| complain(line));
     }
 
     /// Audio read so far per time taken.

@@ -41,7 +41,7 @@ use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use text::{count, reason};
+use text::{complain, count, printed, reason, shown};
 use trial::{Bench, Hands};
 
 const FEWEST_TRACKS: usize = 4;
@@ -146,7 +146,7 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            complain(&format!("error: {message}"));
             ExitCode::from(2)
         }
     }
@@ -204,20 +204,15 @@ fn run(options: &Options) -> Result<(), String> {
     }
     let failed = |e: std::io::Error| format!("cannot write: {e}");
     let mut out = std::io::stdout().lock();
-    let printed = tally.print(&mut out).and_then(|()| out.flush());
-    match printed {
-        // Whoever reads this has seen enough.
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {}
-        printed => printed.map_err(failed)?,
-    }
+    printed(tally.print(&mut out).and_then(|()| out.flush()))?;
     if let Some(plot) = &mut plot {
         plot.write_all(plot::svg(&tally).as_bytes()).and_then(|()| plot.flush()).map_err(failed)?;
     }
     let [made_ms, searched_ms] = tally.seconds.map(|s| 1000.0 * s / clips as f64);
-    eprintln!(
+    complain(&format!(
         "{clips} clips among {}: {made_ms:.0} ms to degrade one, {searched_ms:.0} ms to look it up",
         count(index.catalog().tracks().len(), "track")
-    );
+    ));
     Ok(())
 }
 
@@ -235,7 +230,7 @@ fn without_copies(files: Vec<PathBuf>) -> Vec<PathBuf> {
             content.as_ref().is_some_and(|c| std::fs::read(&kept[i]).is_ok_and(|other| other == *c))
         };
         if let Some(&i) = alike.iter().find(|i| is_copy(i)) {
-            eprintln!("note: {} is left out: it is {}", file.display(), kept[i].display());
+            complain(&format!("note: {} is left out: it is {}", shown(&file), shown(&kept[i])));
             continue;
         }
         alike.push(kept.len());
@@ -245,7 +240,7 @@ fn without_copies(files: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>, String> {
-    let file = File::create(path).map_err(|e| format!("cannot create {}: {e}", path.display()))?;
+    let file = File::create(path).map_err(|e| format!("cannot create {}: {e}", shown(path)))?;
     Ok(BufWriter::new(file))
 }
 
@@ -269,7 +264,7 @@ fn held_out_sources(files: Vec<PathBuf>) -> Vec<Source> {
                 Some(Source { path, name, track: None, duration_s, clips: Vec::new() })
             }
             Err(e) => {
-                eprintln!("failed: {}: {}", path.display(), reason(&e));
+                complain(&format!("failed: {}: {}", shown(&path), reason(&e)));
                 None
             }
         }
@@ -289,7 +284,7 @@ fn others(absent: &[Source], length_s: f64, seed: u64, jobs: usize) -> Vec<(Stri
         match found {
             Ok(Some(samples)) => others.push((source.name.clone(), samples)),
             Ok(None) => {}
-            Err(why) => progress.say(&format!("failed: {}: {why}", source.path.display())),
+            Err(why) => progress.say(&format!("failed: {}: {why}", shown(&source.path))),
         }
         progress.file_done(length_s);
         Ok::<(), std::convert::Infallible>(())
@@ -302,13 +297,13 @@ fn others(absent: &[Source], length_s: f64, seed: u64, jobs: usize) -> Vec<(Stri
 fn kinds(others: usize) -> Vec<Kind> {
     let mut kinds = Kind::without_codecs();
     if others < 2 {
-        eprintln!("note: the held-out tracks are too few or too short to be mixed with others");
+        complain("note: the held-out tracks are too few or too short to be mixed with others");
         kinds.retain(|kind| *kind != Kind::Overlay);
     }
     for codec in Codec::ALL {
         match codec.check() {
             Ok(()) => kinds.push(Kind::Codec(codec)),
-            Err(why) => eprintln!("note: {} is left out: {why}", codec.name()),
+            Err(why) => complain(&format!("note: {} is left out: {why}", codec.name())),
         }
     }
     kinds
@@ -337,7 +332,7 @@ fn measure(
         |source, outcomes| {
             unfit += outcomes.unfit;
             if let Some((why, clips)) = outcomes.failed {
-                let (path, clips) = (source.path.display(), count(clips, "clip"));
+                let (path, clips) = (shown(&source.path), count(clips, "clip"));
                 progress.say(&format!("warning: {path}: {clips} left out: {why}"));
             }
             for outcome in &outcomes.done {

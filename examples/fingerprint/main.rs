@@ -20,11 +20,12 @@ mod text;
 use clap::Parser;
 use earmark::{Config, HashIndex};
 use ingest::Tally;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use text::{count, reason};
+use text::{complain, count, printed, reason, shown};
 
 /// During long runs the index is saved this often,
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ struct Options {
 
 fn main() -> ExitCode {
     run(&Options::parse()).unwrap_or_else(|message| {
-        eprintln!("error: {message}");
+        complain(&format!("error: {message}"));
         ExitCode::from(2)
     })
 }
@@ -87,25 +88,28 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         }
         Ok(())
     })?;
-    if tally.added + tally.replaced > 0 {
+    let outcome = if tally.added + tally.replaced > 0 {
         save(&mut index, &options.index)?;
-        println!("{}", summary(&index, &options.index, &tally)?);
+        summary(&index, &options.index, &tally)?
     } else {
-        println!("nothing was added to {}", options.index.display());
-    }
+        format!("nothing was added to {}", shown(&options.index))
+    };
     if tally.failed + tally.partial > 0 {
         let (failed, partial) = (count(tally.failed, "file"), count(tally.partial, "file"));
-        eprintln!("{failed} failed, {partial} read in part: see above");
+        complain(&format!("{failed} failed, {partial} read in part: see above"));
     }
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{outcome}").and_then(|()| out.flush());
+    printed(written).map_err(|e| format!("{e}; {outcome}"))?;
     Ok(ExitCode::from(u8::from(tally.failed > 0)))
 }
 
 fn open_or_new(path: &Path) -> Result<HashIndex, String> {
-    let named = |e: earmark::Error| format!("{}: {}", path.display(), reason(&e));
+    let named = |e: earmark::Error| format!("{}: {}", shown(path), reason(&e));
     if path.is_dir() {
         return Err(format!(
             "{} is a folder: the index, a file, comes first, then what to add to it",
-            path.display()
+            shown(path)
         ));
     }
     if path.try_exists().unwrap_or(true) {
@@ -114,11 +118,7 @@ fn open_or_new(path: &Path) -> Result<HashIndex, String> {
     // Better known now than after hours of work.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        return Err(format!(
-            "cannot make {}: there is no folder {}",
-            path.display(),
-            folder.display()
-        ));
+        return Err(format!("cannot make {}: there is no folder {}", shown(path), shown(folder)));
     }
     HashIndex::new(Config::default()).map_err(named)
 }
@@ -129,7 +129,7 @@ fn save(index: &mut HashIndex, path: &Path) -> Result<(), String> {
 
 fn summary(index: &HashIndex, path: &Path, tally: &Tally) -> Result<String, String> {
     let catalog = index.catalog();
-    let bytes = path.metadata().map_err(|e| format!("cannot read {}: {e}", path.display()))?.len();
+    let bytes = path.metadata().map_err(|e| format!("cannot read {}: {e}", shown(path)))?.len();
     let audio_s = catalog.duration_s();
     let landmarks: u64 = catalog.tracks().iter().map(|t| u64::from(t.landmarks)).sum();
     Ok(format!(
@@ -137,7 +137,7 @@ fn summary(index: &HashIndex, path: &Path, tally: &Tally) -> Result<String, Stri
          {:.0} bytes per second of audio; {:.0} × real time",
         tally.added,
         tally.replaced,
-        path.display(),
+        shown(path),
         count(catalog.tracks().len(), "track"),
         audio_s / 3600.0,
         bytes as f64 / audio_s.max(1e-9),

@@ -2,6 +2,7 @@
 
 use crate::Printer;
 use crate::answer::Answer;
+use crate::text::{lossless, steers};
 use earmark::{Catalog, Match, Span};
 use serde_json::{Value, json};
 use std::io::{Result, Write};
@@ -21,7 +22,7 @@ impl Printer for Json {
         let matches: Vec<Value> =
             matches.iter().zip(1..).map(|(m, rank)| object(m, rank, catalog)).collect();
         let value = json!({
-            "query": answer.clip.to_string_lossy(),
+            "query": lossless(&answer.clip),
             "duration_s": answer.duration_s,
             "error": answer.found.as_ref().err(),
             "incomplete": answer.loss.as_ref().map(ToString::to_string),
@@ -29,7 +30,7 @@ impl Printer for Json {
         });
         let separator = if self.answers == 0 { "" } else { "," };
         self.answers += 1;
-        write!(out, "{separator}\n{value:#}")
+        write!(out, "{separator}\n{}", escaped(&format!("{value:#}")))
     }
 
     fn end(&mut self, out: &mut dyn Write) -> Result<()> {
@@ -59,4 +60,18 @@ fn object(m: &Match, rank: usize, catalog: &Catalog) -> Value {
 
 fn span(span: Span) -> Value {
     json!({ "start_s": span.start_s, "end_s": span.end_s })
+}
+
+/// JSON with escapes for what would steer a terminal and is allowed in strings all the same.
+/// (serde_json escapes the controls that are not; line feeds are its own.)
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if steers(c) && c != '\n' {
+            text += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }

@@ -33,6 +33,7 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use text::shown;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -133,7 +134,7 @@ trait Printer {
 
 fn main() -> ExitCode {
     run(&Options::parse()).unwrap_or_else(|message| {
-        eprintln!("error: {message}");
+        text::complain(&format!("error: {message}"));
         ExitCode::from(2)
     })
 }
@@ -144,7 +145,7 @@ fn one_exists(clips: &[PathBuf]) -> Result<(), String> {
     for clip in clips {
         match clip.metadata() {
             Ok(_) => return Ok(()),
-            Err(e) => missing.push(format!("{}: cannot open it: {e}", clip.display())),
+            Err(e) => missing.push(format!("{}: cannot open it: {e}", shown(clip))),
         }
     }
     Err(missing.join("\n"))
@@ -177,7 +178,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     let fingerprinter = || {
         Fingerprinter::new(matcher.catalog().config().clone()).expect("the index has checked it")
     };
-    let printed = printer.begin(&mut out).and_then(|()| {
+    let written = printer.begin(&mut out).and_then(|()| {
         ordered::in_order(
             &clips,
             jobs,
@@ -186,7 +187,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
             |_, answer| {
                 failed |= answer.found.is_err();
                 if let Some(warning) = answer.warning() {
-                    eprintln!("warning: {}: {warning}", answer.clip.display());
+                    text::complain(&format!("warning: {}: {warning}", shown(&answer.clip)));
                 }
                 printer.answer(&mut out, &answer, matcher.catalog())
             },
@@ -194,10 +195,6 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         printer.end(&mut out)?;
         out.flush()
     });
-    match printed {
-        Ok(()) => Ok(ExitCode::from(u8::from(failed))),
-        // Whoever reads this has seen enough.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(e) => Err(format!("cannot write to standard output: {e}")),
-    }
+    text::printed(written)?;
+    Ok(ExitCode::from(u8::from(failed)))
 }

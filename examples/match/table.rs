@@ -3,7 +3,7 @@
 use crate::Printer;
 use crate::answer::Answer;
 use crate::label::{clock, label};
-use crate::text::count;
+use crate::text::{count, printable, shown};
 use earmark::{Catalog, Match};
 use std::io::{Result, Write};
 use std::time::Instant;
@@ -33,7 +33,7 @@ impl Table {
     }
 
     fn line(&self, m: &Match, rank: usize, catalog: &Catalog) -> String {
-        let track = catalog.get(m.track).map_or_else(|| m.name.clone(), |t| label(&t.info));
+        let track = catalog.get(m.track).map_or_else(|| printable(&m.name), |t| label(&t.info));
         let track = shortened(&track, self.width);
         let part = format!("{} – {}", clock(m.query.start_s), clock(m.query.end_s));
         let mut line = format!(
@@ -60,7 +60,7 @@ impl Printer for Table {
 
     fn answer(&mut self, out: &mut dyn Write, answer: &Answer, catalog: &Catalog) -> Result<()> {
         self.clips += 1;
-        write!(out, "{}", answer.clip.display())?;
+        write!(out, "{}", shown(&answer.clip))?;
         match answer.duration_s {
             Some(duration_s) => writeln!(out, " ({duration_s:.1} s)")?,
             None => writeln!(out)?,

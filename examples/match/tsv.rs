@@ -2,6 +2,7 @@
 
 use crate::Printer;
 use crate::answer::Answer;
+use crate::text::{lossless, printable};
 use earmark::Catalog;
 use std::io::{Result, Write};
 
@@ -16,7 +17,7 @@ impl Printer for Tsv {
     }
 
     fn answer(&mut self, out: &mut dyn Write, answer: &Answer, _: &Catalog) -> Result<()> {
-        let clip = field(&answer.clip.to_string_lossy());
+        let clip = field(&lossless(&answer.clip));
         let matches = answer.found.as_deref().unwrap_or_default();
         if matches.is_empty() {
             writeln!(out, "{clip}\t0\t\t\t\t\t\t\t")?;
@@ -31,7 +32,7 @@ impl Printer for Tsv {
     }
 }
 
-/// What would end a field or a line becomes a space.
+/// What would end a field or a line becomes a space; what would steer a terminal, an escape.
 fn field(text: &str) -> String {
-    text.replace(['\t', '\n', '\r'], " ")
+    printable(&text.replace(['\t', '\n', '\r'], " "))
 }

@@ -37,7 +37,7 @@ use panel::{Panel, Window};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use text::{count, reason};
+use text::{complain, count, printed, reason, shown};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            complain(&format!("error: {message}"));
             ExitCode::from(2)
         }
     }
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), String> {
     let output = output(options)?;
-    let named = |e: Error| format!("{}: {}", options.audio.display(), reason(&e));
+    let named = |e: Error| format!("{}: {}", shown(&options.audio), reason(&e));
     let jobs = ordered::jobs_or_all_cores(None);
     let index = match &options.index {
         Some(path) => library::open_library(path, jobs)?,
@@ -103,14 +103,14 @@ fn run(options: &Options) -> Result<(), String> {
     let samples = samples.map_err(named)?;
     let spectrogram = Spectrogram::new(&samples, &config.stft).map_err(named)?;
     if spectrogram.levels_db.is_empty() {
-        return Err(format!("{}: no audio from there on", options.audio.display()));
+        return Err(format!("{}: no audio from there on", shown(&options.audio)));
     }
     let duration_s = config.stft.sample_rate.seconds(samples.len() as u64);
     let mut fingerprinter = Fingerprinter::new(config.clone()).map_err(named)?;
     let query = match fingerprinter.query(&samples, config.stft.sample_rate) {
         Ok(query) => Some(query),
         Err(e) => {
-            eprintln!("warning: {}", named(e));
+            complain(&format!("warning: {}", named(e)));
             None
         }
     };
@@ -136,12 +136,11 @@ fn run(options: &Options) -> Result<(), String> {
     }
     panels.insert(0, clip);
     let svg = picture::svg(&panels)?;
-    let written = match &output {
-        None => std::io::stdout().write_all(svg.as_bytes()),
-        Some(path) => std::fs::write(path, &svg),
+    let Some(path) = output else {
+        let mut out = std::io::stdout().lock();
+        return printed(out.write_all(svg.as_bytes()).and_then(|()| out.flush()));
     };
-    let place = output.as_deref().unwrap_or(Path::new("standard output"));
-    written.map_err(|e| format!("cannot write to {}: {e}", place.display()))
+    std::fs::write(&path, &svg).map_err(|e| format!("cannot write to {}: {e}", shown(&path)))
 }
 
 /// Where to write to; `None` is standard output.
@@ -155,7 +154,7 @@ fn output(options: &Options) -> Result<Option<PathBuf>, String> {
         return Err(format!(
             "{}: the picture is an SVG, so its name should end in .svg; to make another kind \
              of it, write it to `-` and into a converter",
-            path.display()
+            shown(&path)
         ));
     }
     Ok(Some(path))

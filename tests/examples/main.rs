@@ -1,70 +1,12 @@
 //! The example programs, run as their users run them.
 #![cfg(feature = "decode")]
 
+mod printing;
+mod running;
+
+use running::*;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
-
-const COLUMNS: &str =
-    "query\trank\ttrack\treference_start_s\tquery_start_s\tquery_end_s\tspeed\tvotes\tscore";
-
-/// The program that `cargo test` built beside this test.
-fn example(name: &str) -> Command {
-    let tests = std::env::current_exe().unwrap();
-    let profile = tests.parent().and_then(Path::parent).unwrap();
-    let path = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(path.exists(), "{} is missing: run `cargo build --examples` first", path.display());
-    let mut command = Command::new(path);
-    command.stdin(Stdio::null());
-    command
-}
-
-fn fixture(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path)
-}
-
-fn run(command: &mut Command) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
-}
-
-fn run_with_input(command: &mut Command, input: &str) -> (i32, String) {
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
-}
-
-/// A folder with two recordings in it, one of them in a folder below.
-fn small_library() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let below = folder.path().join("library/b");
-    fs::create_dir_all(&below).unwrap();
-    fs::copy(fixture("library/01-melody.wav"), folder.path().join("library/a.wav")).unwrap();
-    fs::copy(fixture("library/05-arpeggio.flac"), below.join("c.flac")).unwrap();
-    fs::write(folder.path().join("library/notes.txt"), "no audio").unwrap();
-    folder
-}
-
-fn index_of(folder: &TempDir) -> PathBuf {
-    let index = folder.path().join("index");
-    let mut command = example("fingerprint");
-    let (code, _, stderr) = run(command.current_dir(folder.path()).args(["index", "./library/"]));
-    assert_eq!((code, stderr.as_str()), (0, ""));
-    index
-}
-
-fn rows(tsv: &str) -> Vec<Vec<&str>> {
-    let mut lines = tsv.lines();
-    assert_eq!(lines.next(), Some(COLUMNS));
-    let rows: Vec<Vec<&str>> = lines.map(|line| line.split('\t').collect()).collect();
-    assert!(rows.iter().all(|row| row.len() == 9), "{tsv}");
-    rows
-}
 
 #[test]
 fn a_clip_is_found_at_its_time_and_an_absent_one_is_not() {
@@ -179,7 +121,7 @@ fn lists_come_from_files_and_from_standard_input() {
     assert_eq!(code, 0);
     let mut command = example("match");
     let command = command.current_dir(here).args(["index", "--files-from", "-", "--format", "tsv"]);
-    let (code, out) = run_with_input(command, "missing.wav\nlibrary/a.wav\n");
+    let (code, out, _) = run_with_input(command, "missing.wav\nlibrary/a.wav\n");
     let rows = rows(&out);
     assert_eq!((code, &rows[0][..2]), (1, &["missing.wav", "0"][..]));
     assert_eq!(rows[1][..3], ["library/a.wav", "1", "library/a.wav"]);
