@@ -3,7 +3,7 @@
 use crate::text::shown;
 use std::collections::HashSet;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
 /// Files in folders are taken for audio if they have one of these extensions.
 const EXTENSIONS: [&str; 21] = [
@@ -73,9 +73,24 @@ fn is_audio(path: &Path) -> bool {
 
 /// The name under which a file is indexed: its path as given, without what says nothing (`./`,
 /// doubled separators), and with `/` between the parts on every system.
+///
+/// Different paths have different names. Where a path is not UTF-8, its bytes that are not become
+/// `\xFF`, each backslash `\\`, and what no other name begins with stands before it: `./`, or a
+/// second `/` where it begins with one.
 pub fn track_name(path: &Path) -> String {
     let parts = path.components().filter(|part| *part != Component::CurDir);
     let path: PathBuf = parts.collect();
-    let name = path.to_string_lossy();
-    if std::path::MAIN_SEPARATOR == '\\' { name.replace('\\', "/") } else { name.into_owned() }
+    let Some(name) = path.to_str() else {
+        return escaped(&path);
+    };
+    if MAIN_SEPARATOR == '\\' { name.replace('\\', "/") } else { name.into() }
+}
+
+fn escaped(path: &Path) -> String {
+    let mut name = String::from(if path.has_root() { "/" } else { "./" });
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        name += &chunk.valid().replace('\\', "\\\\");
+        chunk.invalid().iter().for_each(|byte| name += &format!("\\x{byte:02X}"));
+    }
+    name
 }

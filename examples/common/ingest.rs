@@ -1,12 +1,12 @@
 //! Fingerprinting many files into an index.
 
 use crate::audio_files::track_name;
+use crate::distinct::Distinct;
 use crate::ordered::in_order;
 use crate::progress::Progress;
 use crate::text::{reason, shown};
 use earmark::{AudioReader, DecodeReport, Fingerprint, Fingerprinter, HashIndex, Tags, TrackInfo};
 use std::cmp::Reverse;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// What became of the files.
@@ -29,7 +29,7 @@ struct Taken {
 
 /// Fingerprints files and adds them to the index, the largest first, so that no thread is left alone
 /// with a long one at the end; those whose names it holds are replaced. Says on standard error which
-/// files failed, wholly or in part, and why.
+/// files failed, wholly or in part, and why, and which are left out as other names of the same.
 ///
 /// # Errors
 /// Those of `after_each`, which is called with the index after each track.
@@ -40,11 +40,12 @@ pub fn ingest(
     mut after_each: impl FnMut(&mut HashIndex) -> Result<(), String>,
 ) -> Result<Tally, String> {
     let config = index.catalog().config().clone();
-    let mut seen = HashSet::new();
-    let mut files: Vec<&PathBuf> = files.iter().filter(|f| seen.insert(track_name(f))).collect();
+    let distinct = Distinct::new(files, index.catalog());
+    let mut progress = Progress::new(distinct.files.len());
+    distinct.tell(&progress);
+    let mut files = distinct.files;
     files.sort_by_cached_key(|f| Reverse(f.metadata().map_or(0, |metadata| metadata.len())));
     let mut tally = Tally::default();
-    let mut progress = Progress::new(files.len());
     let start = || Fingerprinter::new(config.clone()).expect("the index has checked it");
     in_order(
         &files,

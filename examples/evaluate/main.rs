@@ -17,6 +17,8 @@ mod trial;
 
 #[path = "../common/audio_files.rs"]
 mod audio_files;
+#[path = "../common/distinct.rs"]
+mod distinct;
 #[path = "../common/ingest.rs"]
 mod ingest;
 #[path = "../common/ordered.rs"]

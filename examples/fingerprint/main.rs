@@ -6,6 +6,8 @@
 
 #[path = "../common/audio_files.rs"]
 mod audio_files;
+#[path = "../common/distinct.rs"]
+mod distinct;
 #[path = "../common/ingest.rs"]
 mod ingest;
 #[path = "../common/inputs.rs"]
@@ -43,7 +45,8 @@ Examples:
 
 A track is named by its path as given here; a file whose name is already in the
 index takes the place of the old one, and keeps its old fingerprint if it cannot
-be read now. The index is written beside its place and moved there when complete,
+be read now. A file that several links or paths lead to is taken once. In names
+that are not UTF-8, other bytes are written as \\xFF. The index is written beside its place and moved there when complete,
 about every minute and at the end: a run that is killed leaves it sound.
 
 Exit status: 0 if all files were fingerprinted (those that break off, as far as

@@ -11,6 +11,8 @@ mod tsv;
 
 #[path = "../common/audio_files.rs"]
 mod audio_files;
+#[path = "../common/distinct.rs"]
+mod distinct;
 #[path = "../common/ingest.rs"]
 mod ingest;
 #[path = "../common/inputs.rs"]

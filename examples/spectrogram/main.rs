@@ -12,6 +12,8 @@ mod picture;
 
 #[path = "../common/audio_files.rs"]
 mod audio_files;
+#[path = "../common/distinct.rs"]
+mod distinct;
 #[path = "../common/ingest.rs"]
 mod ingest;
 #[path = "../common/label.rs"]
