@@ -1,8 +1,9 @@
 //! Which files are meant by the paths that a user gives.
 
-use crate::text::shown;
+use crate::opening::special;
+use crate::text::{complain, shown};
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, FileType};
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
 /// Files in folders are taken for audio if they have one of these extensions.
@@ -15,7 +16,7 @@ const EXTENSIONS: [&str; 21] = [
 ///
 /// Files that are named are always taken, whatever they are called, and also if they are missing:
 /// opening them says why. So are folders below that cannot be listed. Hidden files and folders are
-/// passed over.
+/// passed over, and so are pipes, sockets and devices in folders, which is said.
 ///
 /// # Errors
 /// A folder that is named and holds no audio file.
@@ -57,10 +58,16 @@ fn walk(folder: &Path, above: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>) {
         if hidden {
             continue;
         }
-        if path.is_dir() {
+        let kind = path.metadata().map(|data| data.file_type());
+        if kind.as_ref().is_ok_and(FileType::is_dir) {
             walk(&path, above, files);
         } else if is_audio(&path) {
-            files.push(path);
+            match kind.ok().and_then(special) {
+                Some(what) => {
+                    complain(&format!("note: {} is left out: it is {what}", shown(&path)))
+                }
+                None => files.push(path),
+            }
         }
     }
     above.remove(&real);

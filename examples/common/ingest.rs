@@ -2,10 +2,11 @@
 
 use crate::audio_files::track_name;
 use crate::distinct::Distinct;
+use crate::opening::open_audio;
 use crate::ordered::in_order;
 use crate::progress::Progress;
 use crate::text::{reason, shown};
-use earmark::{AudioReader, DecodeReport, Fingerprint, Fingerprinter, HashIndex, Tags, TrackInfo};
+use earmark::{DecodeReport, Fingerprint, Fingerprinter, HashIndex, Tags, TrackInfo};
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
@@ -86,7 +87,7 @@ pub fn ingest(
 
 fn take(fingerprinter: &mut Fingerprinter, path: &Path) -> Result<Taken, String> {
     let stft = &fingerprinter.config().stft;
-    let mut reader = AudioReader::open(path, stft).map_err(|e| reason(&e))?;
+    let mut reader = open_audio(path, stft).map_err(|e| reason(&e))?;
     let fingerprint = fingerprinter.fingerprint_audio(&mut reader);
     let report = reader.report();
     let fingerprint = fingerprint.map_err(|e| {

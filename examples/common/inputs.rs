@@ -1,6 +1,7 @@
 //! Paths from the command line and from lists.
 
 use crate::audio_files::expand;
+use crate::opening::open;
 use crate::text::shown;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ fn read_list(list: &Path) -> Result<Vec<PathBuf>, String> {
     let read = if list == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
     } else {
-        std::fs::read(list).map(|content| bytes = content)
+        open(list).and_then(|mut file| file.read_to_end(&mut bytes)).map(drop)
     };
     read.map_err(|e| format!("cannot read the list {}: {e}", shown(list)))?;
     let lines = bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));

@@ -2,6 +2,7 @@
 
 use crate::audio_files::expand;
 use crate::ingest::ingest;
+use crate::opening::special;
 use crate::text::{reason, shown};
 use earmark::{Config, HashIndex};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,10 @@ use std::path::{Path, PathBuf};
 /// There is no such thing, it is no index of this version, or there is no audio in it.
 pub fn open_library(path: &Path, jobs: usize) -> Result<HashIndex, String> {
     let failed = |e: earmark::Error| format!("{}: {}", shown(path), reason(&e));
+    let kind = path.metadata().map(|data| data.file_type());
+    if let Some(what) = kind.ok().and_then(special) {
+        return Err(format!("{}: it is {what}, not an index", shown(path)));
+    }
     if !path.is_dir() {
         return HashIndex::open(path).map_err(|e| match e {
             earmark::Error::BadMagic { .. } => format!(

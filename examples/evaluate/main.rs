@@ -21,6 +21,8 @@ mod audio_files;
 mod distinct;
 #[path = "../common/ingest.rs"]
 mod ingest;
+#[path = "../common/opening.rs"]
+mod opening;
 #[path = "../common/ordered.rs"]
 mod ordered;
 #[path = "../common/progress.rs"]
@@ -32,7 +34,8 @@ use audio_files::track_name;
 use clap::Parser;
 use codec::Codec;
 use degrade::Kind;
-use earmark::{AudioReader, Config, HashIndex};
+use earmark::{Config, HashIndex};
+use opening::open_audio;
 use plan::{Design, Source};
 use progress::Progress;
 use report::{TSV_HEADER, Tally, tsv_line};
@@ -260,7 +263,7 @@ fn indexed_sources(index: &HashIndex, files: Vec<PathBuf>) -> Vec<Source> {
 fn held_out_sources(files: Vec<PathBuf>) -> Vec<Source> {
     let opened = |path: PathBuf| {
         let name = track_name(&path);
-        match AudioReader::open(&path, &trial::analysis()) {
+        match open_audio(&path, &trial::analysis()) {
             Ok(reader) => {
                 let duration_s = reader.info().declared_duration_s;
                 Some(Source { path, name, track: None, duration_s, clips: Vec::new() })

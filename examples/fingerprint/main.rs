@@ -12,6 +12,8 @@ mod distinct;
 mod ingest;
 #[path = "../common/inputs.rs"]
 mod inputs;
+#[path = "../common/opening.rs"]
+mod opening;
 #[path = "../common/ordered.rs"]
 mod ordered;
 #[path = "../common/progress.rs"]
@@ -22,6 +24,7 @@ mod text;
 use clap::Parser;
 use earmark::{Config, HashIndex};
 use ingest::Tally;
+use opening::special;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -114,6 +117,10 @@ fn open_or_new(path: &Path) -> Result<HashIndex, String> {
             "{} is a folder: the index, a file, comes first, then what to add to it",
             shown(path)
         ));
+    }
+    let kind = path.metadata().map(|data| data.file_type());
+    if let Some(what) = kind.ok().and_then(special) {
+        return Err(format!("{}: it is {what}, not an index", shown(path)));
     }
     if path.try_exists().unwrap_or(true) {
         return HashIndex::open(path).map_err(named);

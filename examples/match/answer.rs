@@ -1,9 +1,9 @@
 //! Looking one clip up.
 
+use crate::opening::open_audio;
 use crate::text::reason;
 use earmark::{
-    AudioReader, Catalog, DecodeReport, Fingerprinter, HashIndex, KdIndex, Match, MatchConfig,
-    Query,
+    Catalog, DecodeReport, Fingerprinter, HashIndex, KdIndex, Match, MatchConfig, Query,
 };
 use std::path::{Path, PathBuf};
 
@@ -68,7 +68,7 @@ pub fn ask(
     let mut answer =
         Answer { clip: clip.into(), duration_s: None, loss: None, found: Ok(Vec::new()) };
     let mut search = || {
-        let mut reader = AudioReader::open(clip, &fingerprinter.config().stft)?;
+        let mut reader = open_audio(clip, &fingerprinter.config().stft)?;
         let query = fingerprinter.query_audio(&mut reader);
         answer.loss = Some(reader.report()).filter(|report| !report.is_complete());
         let query = query?;

@@ -21,6 +21,8 @@ mod inputs;
 mod label;
 #[path = "../common/library.rs"]
 mod library;
+#[path = "../common/opening.rs"]
+mod opening;
 #[path = "../common/ordered.rs"]
 mod ordered;
 #[path = "../common/progress.rs"]

@@ -20,6 +20,8 @@ mod ingest;
 mod label;
 #[path = "../common/library.rs"]
 mod library;
+#[path = "../common/opening.rs"]
+mod opening;
 #[path = "../common/ordered.rs"]
 mod ordered;
 #[path = "../common/progress.rs"]
@@ -31,10 +33,9 @@ use agreement::Agreement;
 use clap::Parser;
 use earmark::config::StftConfig;
 use earmark::spectrogram::Spectrogram;
-use earmark::{
-    AudioReader, Config, Error, Fingerprinter, HashIndex, Match, MatchConfig, Query, Track,
-};
+use earmark::{Config, Error, Fingerprinter, HashIndex, Match, MatchConfig, Query, Track};
 use label::{clock, label};
+use opening::open_audio;
 use panel::{Panel, Window};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -170,7 +171,7 @@ fn file_name(path: &Path) -> String {
 fn read(path: &Path, stft: &StftConfig, start_s: f64, length_s: f64) -> earmark::Result<Vec<f32>> {
     let sample = |seconds: f64| (seconds * f64::from(stft.sample_rate.hz())) as usize;
     let (mut skip, wanted) = (sample(start_s), sample(length_s));
-    let mut reader = AudioReader::open(path, stft)?;
+    let mut reader = open_audio(path, stft)?;
     let mut samples = Vec::new();
     while samples.len() < wanted
         && let Some(block) = reader.next_block()?

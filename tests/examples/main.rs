@@ -2,6 +2,7 @@
 #![cfg(feature = "decode")]
 
 mod inputs;
+mod pipes;
 mod printing;
 mod running;
 
