@@ -9,6 +9,7 @@ use crate::text::{reason, shown};
 use earmark::{DecodeReport, Fingerprint, Fingerprinter, HashIndex, Tags, TrackInfo};
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What became of the files.
 #[derive(Default)]
@@ -18,6 +19,8 @@ pub struct Tally {
     /// Files that were read in part.
     pub partial: usize,
     pub failed: usize,
+    /// Files that were left when it was asked to stop.
+    pub left: usize,
     /// Seconds of audio that were fingerprinted, per second that it took.
     pub times_real_time: f64,
 }
@@ -32,12 +35,15 @@ struct Taken {
 /// with a long one at the end; those whose names it holds are replaced. Says on standard error which
 /// files failed, wholly or in part, and why, and which are left out as other names of the same.
 ///
+/// Once `stop` is set, it leaves the files that are under way, and begins no other.
+///
 /// # Errors
 /// Those of `after_each`, which is called with the index after each track.
 pub fn ingest(
     index: &mut HashIndex,
     files: &[PathBuf],
     jobs: usize,
+    stop: &AtomicBool,
     mut after_each: impl FnMut(&mut HashIndex) -> Result<(), String>,
 ) -> Result<Tally, String> {
     let config = index.catalog().config().clone();
@@ -52,9 +58,13 @@ pub fn ingest(
         &files,
         jobs,
         start,
-        |f, path| take(f, path),
+        |f, path| take(f, path, stop),
         |path, taken| {
             let path = path.as_path();
+            let Some(taken) = taken.transpose() else {
+                tally.left += 1;
+                return Ok(());
+            };
             let taken = taken.and_then(|taken| {
                 let name = track_name(path);
                 let known = index.catalog().find(&name).is_some();
@@ -85,14 +95,31 @@ pub fn ingest(
     Ok(tally)
 }
 
-fn take(fingerprinter: &mut Fingerprinter, path: &Path) -> Result<Taken, String> {
-    let stft = &fingerprinter.config().stft;
-    let mut reader = open_audio(path, stft).map_err(|e| reason(&e))?;
-    let fingerprint = fingerprinter.fingerprint_audio(&mut reader);
+/// Fingerprints a file; gives nothing once it is to stop.
+fn take(
+    fingerprinter: &mut Fingerprinter,
+    path: &Path,
+    stop: &AtomicBool,
+) -> Result<Option<Taken>, String> {
+    if stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
+    let stft = fingerprinter.config().stft.clone();
+    let mut reader = open_audio(path, &stft).map_err(|e| reason(&e))?;
+    fingerprinter.reset();
+    let read = loop {
+        match reader.next_block() {
+            Ok(Some(_)) if stop.load(Ordering::Relaxed) => return Ok(None),
+            Ok(Some(block)) => fingerprinter.push(block, stft.sample_rate),
+            Ok(None) => break Ok(()),
+            Err(e) => break Err(e),
+        }
+    };
+    let fingerprint = read.and_then(|()| fingerprinter.finish());
     let report = reader.report();
     let fingerprint = fingerprint.map_err(|e| {
         let why = reason(&e);
         if report.is_complete() { why } else { format!("{why} ({report})") }
     })?;
-    Ok(Taken { tags: reader.info().tags.clone(), fingerprint, report })
+    Ok(Some(Taken { tags: reader.info().tags.clone(), fingerprint, report }))
 }

@@ -46,6 +46,7 @@ use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 use text::{complain, count, printed, reason, shown};
 use trial::{Bench, Hands};
 
@@ -181,7 +182,7 @@ fn run(options: &Options) -> Result<(), String> {
         false => files.into_iter().partition(|file| outside.contains(file)),
     };
     let mut index = HashIndex::new(Config::default()).map_err(|e| reason(&e))?;
-    ingest::ingest(&mut index, &indexed, jobs, |_| Ok(()))?;
+    ingest::ingest(&mut index, &indexed, jobs, &AtomicBool::new(false), |_| Ok(()))?;
     let mut present = indexed_sources(&index, indexed);
     let mut absent = held_out_sources(held);
     if present.len() < 2 || absent.len() < 2 {

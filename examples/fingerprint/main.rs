@@ -4,6 +4,9 @@
 //! cargo run --release --example fingerprint -- library.earmark fixtures/library
 //! ```
 
+mod interruption;
+mod saving;
+
 #[path = "../common/audio_files.rs"]
 mod audio_files;
 #[path = "../common/distinct.rs"]
@@ -22,20 +25,15 @@ mod progress;
 mod text;
 
 use clap::Parser;
-use earmark::{Config, HashIndex};
+use earmark::{Config, Error, HashIndex, IndexLock};
 use ingest::Tally;
-use opening::special;
+use interruption::Interruption;
+use saving::Saving;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-use text::{complain, count, printed, reason, shown};
-
-/// During long runs the index is saved this often,
-const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// or less often where it is so large that this many times what saving takes is longer.
-const PAUSE_PER_SAVING: u32 = 20;
+use text::{complain, count, printed, shown};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -50,10 +48,14 @@ A track is named by its path as given here; a file whose name is already in the
 index takes the place of the old one, and keeps its old fingerprint if it cannot
 be read now. A file that several links or paths lead to is taken once. In names
 that are not UTF-8, other bytes are written as \\xFF. The index is written beside its place and moved there when complete,
-about every minute and at the end: a run that is killed leaves it sound.
+after some seconds, about every minute and at the end: a run that is killed leaves
+it sound. While one run writes to an index, another is refused.
+
+Ctrl-C saves what is done and ends the run, a second Ctrl-C ends it at once.
 
 Exit status: 0 if all files were fingerprinted (those that break off, as far as
-they go), 1 if some failed, 2 if nothing could be done.";
+they go), 1 if some failed, 2 if nothing could be done or saved, 130 after Ctrl-C
+(143 after the signal TERM).";
 
 /// Fingerprints audio files and folders into an index, which is made if it is not there
 #[derive(Parser)]
@@ -80,22 +82,19 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitCode, String> {
+    let _lock = lock(&options.index)?;
     let mut index = open_or_new(&options.index)?;
     let files = inputs::gather(&options.paths, options.files_from.as_deref())?;
     let jobs = ordered::jobs_or_all_cores(options.jobs);
 
-    let (mut saved, mut pause) = (Instant::now(), SAVE_EVERY);
-    let tally = ingest::ingest(&mut index, &files, jobs, |index| {
-        if saved.elapsed() >= pause {
-            let begun = Instant::now();
-            save(index, &options.index)?;
-            saved = Instant::now();
-            pause = SAVE_EVERY.max((saved - begun) * PAUSE_PER_SAVING);
-        }
-        Ok(())
+    let interruption =
+        Interruption::listen().map_err(|e| format!("cannot listen for Ctrl-C: {e}"))?;
+    let mut saving = Saving::new(&options.index);
+    let tally = ingest::ingest(&mut index, &files, jobs, interruption.asked(), |index| {
+        saving.if_due(index)
     })?;
     let outcome = if tally.added + tally.replaced > 0 {
-        save(&mut index, &options.index)?;
+        saving.now(&mut index)?;
         summary(&index, &options.index, &tally)?
     } else {
         format!("nothing was added to {}", shown(&options.index))
@@ -104,37 +103,52 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         let (failed, partial) = (count(tally.failed, "file"), count(tally.partial, "file"));
         complain(&format!("{failed} failed, {partial} read in part: see above"));
     }
+    if tally.left > 0 {
+        complain(&format!(
+            "interrupted: {} left out; run this again to add the rest (what is indexed already is \
+             fingerprinted again)",
+            count(tally.left, "file")
+        ));
+    }
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{outcome}").and_then(|()| out.flush());
     printed(written).map_err(|e| format!("{e}; {outcome}"))?;
-    Ok(ExitCode::from(u8::from(tally.failed > 0)))
+    Ok(ExitCode::from(match tally {
+        Tally { left: 1.., .. } => interruption.exit_code(),
+        Tally { failed: 1.., .. } => 1,
+        _ => 0,
+    }))
 }
 
-fn open_or_new(path: &Path) -> Result<HashIndex, String> {
-    let named = |e: earmark::Error| format!("{}: {}", shown(path), reason(&e));
+/// Keeps other runs from writing to the index. What they would save would be lost, or what this one
+/// does. Also finds out whether the index can be saved: better known now than after hours of work.
+fn lock(path: &Path) -> Result<Option<IndexLock>, String> {
     if path.is_dir() {
         return Err(format!(
             "{} is a folder: the index, a file, comes first, then what to add to it",
             shown(path)
         ));
     }
-    let kind = path.metadata().map(|data| data.file_type());
-    if let Some(what) = kind.ok().and_then(special) {
-        return Err(format!("{}: it is {what}, not an index", shown(path)));
-    }
-    if path.try_exists().unwrap_or(true) {
-        return HashIndex::open(path).map_err(named);
-    }
-    // Better known now than after hours of work.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+    if let Some(folder) = folder.filter(|folder| !folder.exists()) {
         return Err(format!("cannot make {}: there is no folder {}", shown(path), shown(folder)));
     }
-    HashIndex::new(Config::default()).map_err(named)
+    match IndexLock::acquire(path) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::Unsupported => {
+            complain("warning: no locks here: let no other run write to this index meanwhile");
+            Ok(None)
+        }
+        Err(e) => Err(e.to_string()),
+    }
 }
 
-fn save(index: &mut HashIndex, path: &Path) -> Result<(), String> {
-    index.save(path).map_err(|e| e.to_string())
+fn open_or_new(path: &Path) -> Result<HashIndex, String> {
+    let index = match path.try_exists() {
+        Ok(false) => HashIndex::new(Config::default()),
+        _ => HashIndex::open(path),
+    };
+    index.map_err(|e| e.to_string())
 }
 
 fn summary(index: &HashIndex, path: &Path, tally: &Tally) -> Result<String, String> {

@@ -2,6 +2,7 @@
 #![cfg(feature = "decode")]
 
 mod inputs;
+mod interruption;
 mod pipes;
 mod printing;
 mod running;
@@ -153,7 +154,7 @@ fn mistakes_in_use_are_explained_and_end_with_status_2() {
         // Which is said before the index is looked at.
         ("match", &["newer", "tpyo.wav", "tpyo.mp3"], "tpyo.mp3: cannot open it: "),
         ("match", &["nowhere", "tpyo.wav"], "tpyo.wav: cannot open it: "),
-        ("match", &["nowhere", "library"], "nowhere: cannot read it: "),
+        ("match", &["nowhere", "library"], "cannot read nowhere: "),
     ];
     for (name, arguments, message) in cases {
         let (code, _, err) = run(example(name).current_dir(here).args(arguments));
