@@ -4,34 +4,54 @@ use crate::audio_files::expand;
 use crate::opening::open;
 use crate::text::shown;
 use std::io::Read;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-/// The files meant by `paths` and by the lines of the list.
+/// The files meant by `paths`, among which `-` is a list on standard input, and by the entries of
+/// the list.
 ///
 /// # Errors
-/// There is none; a folder is without audio; the list cannot be read.
+/// There is none; a folder is without audio; a list cannot be read.
 pub fn gather(paths: &[PathBuf], list: Option<&Path>) -> Result<Vec<PathBuf>, String> {
-    let mut paths = paths.to_vec();
-    if let Some(list) = list {
-        paths.extend(read_list(list)?);
+    let stdin = Path::new("-");
+    if paths.iter().map(PathBuf::as_path).chain(list).filter(|path| *path == stdin).count() > 1 {
+        return Err("standard input (`-`) is named twice, but can be read once only".into());
     }
-    if paths.is_empty() {
+    let mut all = Vec::new();
+    for path in paths {
+        if path == stdin { all.extend(read_list(path)?) } else { all.push(path.clone()) }
+    }
+    if let Some(list) = list {
+        all.extend(read_list(list)?);
+    }
+    if all.is_empty() {
         return Err("nothing to do: the list names no file".into());
     }
-    expand(&paths)
+    expand(&all)
 }
 
-/// One path a line, from a file or (`-`) from standard input. Empty lines are passed over.
+/// One path a line, or between NULs if there are any, from a file or (`-`) from standard input. Empty
+/// entries are passed over.
 fn read_list(list: &Path) -> Result<Vec<PathBuf>, String> {
     let mut bytes = Vec::new();
     let read = if list == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
+        std::io::stdin().lock().read_to_end(&mut bytes)
     } else {
-        open(list).and_then(|mut file| file.read_to_end(&mut bytes)).map(drop)
+        open(list).and_then(|mut file| file.read_to_end(&mut bytes))
     };
     read.map_err(|e| format!("cannot read the list {}: {e}", shown(list)))?;
-    let lines = bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    Ok(lines.filter(|line| !line.is_empty()).map(to_path).collect())
+    let entries: Vec<&[u8]> = if bytes.contains(&0) {
+        bytes.split(|&b| b == 0).collect()
+    } else {
+        bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect()
+    };
+    Ok(entries.into_iter().filter(|entry| !entry.is_empty()).map(to_path).collect())
+}
+
+/// A number of threads, matches or the like from the command line.
+pub fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
+    let number: usize = text.parse().map_err(|_| "it must be a whole number")?;
+    NonZeroUsize::new(number).ok_or_else(|| "it must be at least 1".into())
 }
 
 #[cfg(unix)]

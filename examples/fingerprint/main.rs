@@ -27,6 +27,7 @@ mod text;
 use clap::Parser;
 use earmark::{Config, Error, HashIndex, IndexLock};
 use ingest::Tally;
+use inputs::at_least_one;
 use interruption::Interruption;
 use saving::Saving;
 use std::io::{self, Write};
@@ -41,7 +42,7 @@ Examples:
       Index all audio files in the folder Music and below.
   fingerprint library.earmark new-album song.mp3
       Add a folder and a file to that index.
-  find / -name '*.flac' | fingerprint --jobs 4 library.earmark --files-from -
+  find / -name '*.flac' -print0 | fingerprint --jobs 4 library.earmark -
       Index the files that another program names.
 
 A track is named by its path as given here; a file whose name is already in the
@@ -63,14 +64,14 @@ they go), 1 if some failed, 2 if nothing could be done or saved, 130 after Ctrl-
 struct Options {
     /// The index file to make or to add to
     index: PathBuf,
-    /// Audio files, and folders to search for them
+    /// Audio files, and folders to search for them; `-` for a list on standard input
     #[arg(value_name = "PATH", required_unless_present = "files_from")]
     paths: Vec<PathBuf>,
-    /// A file that lists more of them, one a line; `-` for standard input
+    /// A file that lists more of them, one a line or NUL-separated; `-` for standard input
     #[arg(long, value_name = "LIST")]
     files_from: Option<PathBuf>,
     /// Number of threads [default: one per core]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     jobs: Option<NonZeroUsize>,
 }
 

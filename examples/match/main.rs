@@ -33,6 +33,7 @@ mod text;
 use answer::{Answer, Matcher};
 use clap::{Parser, ValueEnum};
 use earmark::{Catalog, Fingerprinter, MatchConfig, SpeedRange};
+use inputs::at_least_one;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ Examples:
       Look all audio files in the folder clips up in an index.
   match library.earmark clip.mp3 --speed 10
       The clip may be played up to 10 % faster or slower, higher or lower.
-  ls *.wav | match library.earmark --files-from - --top 1
+  ls *.wav | match library.earmark - --top 1
       Look up the files that another program names, the best match of each.
 
 The columns of --format tsv, after a header, one line per match, best first:
@@ -74,17 +75,17 @@ struct Options {
     /// An index made by the example `fingerprint`, or a folder of audio files
     #[arg(value_name = "INDEX_OR_FOLDER")]
     library: PathBuf,
-    /// The clips: audio files, and folders to search for them
+    /// The clips: audio files, and folders to search for them; `-` for a list on standard input
     #[arg(value_name = "CLIP", required_unless_present = "files_from")]
     clips: Vec<PathBuf>,
-    /// A file that lists more clips, one a line; `-` for standard input
+    /// A file that lists more clips, one a line or NUL-separated; `-` for standard input
     #[arg(long, value_name = "LIST")]
     files_from: Option<PathBuf>,
     /// How the matches are printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Matches per clip at most
-    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = at_least_one)]
     top: NonZeroUsize,
     /// How landmarks are looked up: by hash, or in a KD-tree (slower, forgives more)
     #[arg(long, value_enum, default_value_t = Lookup::Hash)]
@@ -97,7 +98,7 @@ struct Options {
     #[arg(long, value_name = "X", default_value_t = 0.001, value_parser = positive)]
     false_alarms: f64,
     /// Number of threads [default: one per core]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     jobs: Option<NonZeroUsize>,
 }
 
@@ -114,14 +115,17 @@ enum Lookup {
     Kd,
 }
 
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "it must be a number".into())
+}
+
 fn positive(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    let number = number(text)?;
     if number > 0.0 { Ok(number) } else { Err("it must be above 0".into()) }
 }
 
 fn speed_range(text: &str) -> Result<SpeedRange, String> {
-    let percent: f64 = text.parse().map_err(|e| format!("{e}"))?;
-    SpeedRange::percent(percent).map_err(|e| e.to_string())
+    SpeedRange::percent(number(text)?).map_err(|e| e.to_string())
 }
 
 /// A way to print answers.

@@ -128,6 +128,17 @@ fn lists_come_from_files_and_from_standard_input() {
     let rows = rows(&out);
     assert_eq!((code, &rows[0][..2]), (1, &["missing.wav", "0"][..]));
     assert_eq!(rows[1][..3], ["library/a.wav", "1", "library/a.wav"]);
+    // In place of paths, and as other programs separate them.
+    for list in ["library/a.wav\nlibrary/b", "library/a.wav\0library/b\0"] {
+        let mut command = example("match");
+        let command = command.current_dir(here).args(["index", "-", "--format", "tsv"]);
+        let (code, out, err) = run_with_input(command, list);
+        let clips: Vec<&str> = self::rows(&out).iter().map(|row| row[0]).collect();
+        assert_eq!((code, &clips[..]), (0, &["library/a.wav", "library/b/c.flac"][..]), "{err}");
+        let mut command = example("fingerprint");
+        let (code, out, _) = run_with_input(command.current_dir(here).args(["index", "-"]), list);
+        assert!(code == 0 && out.starts_with("0 added, 2 replaced"), "{out}");
+    }
 }
 
 #[test]
@@ -139,7 +150,7 @@ fn mistakes_in_use_are_explained_and_end_with_status_2() {
     let mut newer = fs::read(index_of(&folder)).unwrap();
     newer[8] = 99;
     fs::write(here.join("newer"), newer).unwrap();
-    let cases: [(&str, &[&str], &str); 14] = [
+    let cases: [(&str, &[&str], &str); 19] = [
         ("fingerprint", &["other"], "Usage: "),
         ("fingerprint", &["other", "empty"], "no audio file in this folder"),
         ("fingerprint", &["other", "--files-from", "nowhere"], "cannot read the list nowhere"),
@@ -150,6 +161,11 @@ fn mistakes_in_use_are_explained_and_end_with_status_2() {
         ("fingerprint", &["no/other", "library"], "there is no folder no"),
         ("match", &["library/a.wav", "library"], "give a folder of audio files"),
         ("match", &["index", "library", "--false-alarms", "-1"], "error"),
+        ("match", &["index", "library", "--top", "0"], "'--top <N>': it must be at least 1"),
+        ("match", &["index", "library", "--jobs", "two"], "it must be a whole number"),
+        ("match", &["index", "library", "--speed", "fast"], "it must be a number"),
+        ("fingerprint", &["other", "library", "--jobs", "0"], "it must be at least 1"),
+        ("match", &["index", "-", "--files-from", "-"], "can be read once only"),
         ("match", &["index", "tpyo.wav"], "tpyo.wav: cannot open it: "),
         // Which is said before the index is looked at.
         ("match", &["newer", "tpyo.wav", "tpyo.mp3"], "tpyo.mp3: cannot open it: "),
