@@ -42,6 +42,8 @@ pub struct Answer {
     pub loss: Option<DecodeReport>,
     /// Its matches, or why there was no looking for any.
     pub found: Result<Vec<Match>, String>,
+    /// Whether there are more matches than were asked for.
+    pub more: bool,
 }
 
 impl Answer {
@@ -65,16 +67,21 @@ pub fn ask(
     clip: &Path,
     config: &MatchConfig,
 ) -> Answer {
-    let mut answer =
-        Answer { clip: clip.into(), duration_s: None, loss: None, found: Ok(Vec::new()) };
+    let found = Ok(Vec::new());
+    let mut answer = Answer { clip: clip.into(), duration_s: None, loss: None, found, more: false };
+    let one_more = MatchConfig { max_matches: config.max_matches + 1, ..config.clone() };
     let mut search = || {
         let mut reader = open_audio(clip, &fingerprinter.config().stft)?;
         let query = fingerprinter.query_audio(&mut reader);
         answer.loss = Some(reader.report()).filter(|report| !report.is_complete());
         let query = query?;
         answer.duration_s = Some(query.duration_s());
-        matcher.search(&query, config)
+        matcher.search(&query, &one_more)
     };
     answer.found = search().map_err(|e| reason(&e));
+    if let Ok(found) = &mut answer.found {
+        answer.more = found.len() > config.max_matches;
+        found.truncate(config.max_matches);
+    }
     answer
 }

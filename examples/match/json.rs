@@ -27,6 +27,7 @@ impl Printer for Json {
             "error": answer.found.as_ref().err(),
             "incomplete": answer.loss.as_ref().map(ToString::to_string),
             "matches": matches,
+            "more": answer.more,
         });
         let separator = if self.answers == 0 { "" } else { "," };
         self.answers += 1;
@@ -39,6 +40,7 @@ impl Printer for Json {
 }
 
 fn object(m: &Match, rank: usize, catalog: &Catalog) -> Value {
+    let other = m.same_as.and_then(|id| catalog.get(id));
     let tags = catalog.get(m.track).map(|track| &track.info.tags);
     json!({
         "rank": rank,
@@ -55,6 +57,8 @@ fn object(m: &Match, rank: usize, catalog: &Catalog) -> Value {
         "votes": m.votes,
         "false_alarms": m.false_alarms,
         "score": m.score(),
+        "same_as": other.map(|track| &track.info.name),
+        "same_as_id": m.same_as.map(|id| id.0),
     })
 }
 

@@ -63,10 +63,11 @@ The columns of --format tsv, after a header, one line per match, best first:
   speed              tempo of the clip as a multiple of the track's
   votes              landmarks of the clip that agree
   score              -log10 of the matches as good that chance is expected to give
+  same_as            the track of a better match whose audio is the same here, if any
 
 Exit status: 0 if all clips were searched (found or not), 1 if some could not be
-read or hold nothing to search for, 2 if nothing could be done: no clip is there,
-or no library.";
+read or hold nothing to search for, 2 if nothing could be done (no clip is there,
+the library cannot be read) or nothing be printed.";
 
 /// Says which recordings of a library clips come from, and from where in them
 #[derive(Parser)]
@@ -91,7 +92,7 @@ struct Options {
     #[arg(long, value_enum, default_value_t = Lookup::Hash)]
     matcher: Lookup,
     /// Also find clips whose speed, tempo or pitch is up to so many per cent above or below the
-    /// track's; a clip that is not found at its own speed then takes about six times as long
+    /// track's; a clip that is not found at its own speed then takes several times as long
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = speed_range)]
     speed: SpeedRange,
     /// Leave out matches that chance would give more often than this per clip
@@ -169,7 +170,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         Lookup::Hash => Matcher::Hash(index),
         Lookup::Kd => Matcher::kd(index),
     };
-    let mut printer: Box<dyn Printer> = match options.format {
+    let mut printer: Box<dyn Printer + '_> = match options.format {
         Format::Table => Box::new(table::Table::new(matcher.catalog())),
         Format::Tsv => Box::new(tsv::Tsv),
         Format::Json => Box::new(json::Json::default()),

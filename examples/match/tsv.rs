@@ -6,8 +6,7 @@ use crate::text::{lossless, printable};
 use earmark::Catalog;
 use std::io::{Result, Write};
 
-const HEADER: &str =
-    "query\trank\ttrack\treference_start_s\tquery_start_s\tquery_end_s\tspeed\tvotes\tscore";
+const HEADER: &str = "query\trank\ttrack\treference_start_s\tquery_start_s\tquery_end_s\tspeed\tvotes\tscore\tsame_as";
 
 pub struct Tsv;
 
@@ -16,17 +15,19 @@ impl Printer for Tsv {
         writeln!(out, "{HEADER}")
     }
 
-    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, _: &Catalog) -> Result<()> {
+    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, catalog: &Catalog) -> Result<()> {
         let clip = field(&lossless(&answer.clip));
         let matches = answer.found.as_deref().unwrap_or_default();
         if matches.is_empty() {
-            writeln!(out, "{clip}\t0\t\t\t\t\t\t\t")?;
+            writeln!(out, "{clip}\t0\t\t\t\t\t\t\t\t")?;
         }
         for (m, rank) in matches.iter().zip(1..) {
             let (track, start_s, part) = (field(&m.name), m.offset_s, m.query);
             write!(out, "{clip}\t{rank}\t{track}\t{start_s:.3}")?;
             write!(out, "\t{:.3}\t{:.3}", part.start_s, part.end_s)?;
-            writeln!(out, "\t{:.4}\t{}\t{:.2}", m.speed, m.votes, m.score())?;
+            write!(out, "\t{:.4}\t{}\t{:.2}", m.speed, m.votes, m.score())?;
+            let other = m.same_as.and_then(|id| catalog.get(id));
+            writeln!(out, "\t{}", other.map_or_else(String::new, |t| field(&t.info.name)))?;
         }
         Ok(())
     }

@@ -25,10 +25,10 @@ fn a_clip_is_found_at_its_time_and_an_absent_one_is_not() {
         assert_eq!((code, rows[0][0]), (0, clip.to_str().unwrap()));
         assert_eq!(rows[0][1..3], ["1", "library/a.wav"]);
         assert!((rows[0][3].parse::<f64>().unwrap() - 7.313).abs() < 0.1, "{out}");
-        let numbers: Vec<f64> = rows[0][4..].iter().map(|field| field.parse().unwrap()).collect();
+        let numbers: Vec<f64> = rows[0][4..9].iter().map(|field| field.parse().unwrap()).collect();
         assert!(0.0 <= numbers[0] && numbers[0] < numbers[1] && numbers[1] <= 5.0);
         assert!(numbers[2] == 1.0 && numbers[3] >= 10.0 && numbers[4] >= 3.0);
-        let empty = [absent.to_str().unwrap(), "0", "", "", "", "", "", "", ""];
+        let empty = [absent.to_str().unwrap(), "0", "", "", "", "", "", "", "", ""];
         assert_eq!(rows.last().unwrap()[..], empty);
     }
 }
@@ -70,6 +70,45 @@ fn json_holds_what_the_matches_hold() {
     // A clip that is no audio is said to be none, and counts.
     assert!(json[1]["error"].as_str().unwrap().contains("not an audio file"));
     assert!(err.contains("text.mp3: not an audio file") && code == 1);
+}
+
+#[test]
+fn copies_are_told_apart_and_what_is_left_out_is_said() {
+    let folder = small_library();
+    let here = folder.path();
+    for copy in ["library/copy.flac", "library/other.flac"] {
+        fs::copy(here.join("library/b/c.flac"), here.join(copy)).unwrap();
+    }
+    index_of(&folder);
+    let clip = fixture("clips/05-arpeggio_at_11.083s_telephone.wav");
+    let ask = |arguments: &[&str]| {
+        let mut command = example("match");
+        let (code, out, _) = run(command.current_dir(here).arg("index").arg(&clip).args(arguments));
+        assert_eq!(code, 0);
+        out
+    };
+    let tsv = ask(&["--format", "tsv"]);
+    let rows = rows(&tsv);
+    let names: Vec<&str> = rows.iter().map(|row| row[2]).collect();
+    assert_eq!(rows.iter().map(|row| row[9]).collect::<Vec<_>>(), ["", names[0], names[0]]);
+    let table = ask(&[]);
+    for (line, name) in table.lines().skip(2).zip(&names) {
+        let same = line.ends_with(&format!("same audio as {}", names[0]));
+        assert!(line.contains("Broken Chords – The Synthetics"), "{table}");
+        assert!(line.contains(&format!("({name})")) && same == (*name != names[0]), "{table}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&ask(&["--format", "json"])).unwrap();
+    let found = &json[0]["matches"];
+    assert!(found[0]["same_as"].is_null() && found[0]["same_as_id"].is_null());
+    assert_eq!(found[2]["same_as"], names[0]);
+    assert_eq!(found[2]["same_as_id"], found[0]["track_id"]);
+
+    assert!(!table.contains("and more") && json[0]["more"] == false, "{table}");
+    let table = ask(&["--top", "2"]);
+    assert_eq!(table.lines().nth(4).unwrap().trim(), "…  and more: raise --top to see them");
+    let json = ask(&["--top", "2", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json[0]["more"] == true && json[0]["matches"].as_array().unwrap().len() == 2);
 }
 
 #[test]

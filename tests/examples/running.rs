@@ -8,8 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-const COLUMNS: &str =
-    "query\trank\ttrack\treference_start_s\tquery_start_s\tquery_end_s\tspeed\tvotes\tscore";
+const COLUMNS: &str = "query\trank\ttrack\treference_start_s\tquery_start_s\tquery_end_s\tspeed\tvotes\tscore\tsame_as";
 
 /// A program that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -86,6 +85,6 @@ pub fn rows(tsv: &str) -> Vec<Vec<&str>> {
     let mut lines = tsv.lines();
     assert_eq!(lines.next(), Some(COLUMNS));
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split('\t').collect()).collect();
-    assert!(rows.iter().all(|row| row.len() == 9), "{tsv}");
+    assert!(rows.iter().all(|row| row.len() == 10), "{tsv}");
     rows
 }
