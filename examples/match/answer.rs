@@ -1,6 +1,7 @@
 //! Looking one clip up.
 
 use crate::opening::open_audio;
+use crate::pieces;
 use crate::text::reason;
 use earmark::{
     Catalog, DecodeReport, Fingerprinter, HashIndex, KdIndex, Match, MatchConfig, Query,
@@ -25,7 +26,7 @@ impl Matcher {
         }
     }
 
-    fn search(&self, query: &Query, config: &MatchConfig) -> earmark::Result<Vec<Match>> {
+    pub fn search(&self, query: &Query, config: &MatchConfig) -> earmark::Result<Vec<Match>> {
         match self {
             Self::Hash(index) => index.search(query, config),
             Self::Kd(index) => index.search(query, config),
@@ -72,13 +73,13 @@ pub fn ask(
     let one_more = MatchConfig { max_matches: config.max_matches + 1, ..config.clone() };
     let mut search = || {
         let mut reader = open_audio(clip, &fingerprinter.config().stft)?;
-        let query = fingerprinter.query_audio(&mut reader);
+        let found = pieces::search(matcher, fingerprinter, &mut reader, &one_more);
         answer.loss = Some(reader.report()).filter(|report| !report.is_complete());
-        let query = query?;
-        answer.duration_s = Some(query.duration_s());
-        matcher.search(&query, &one_more)
+        let (duration_s, found) = found?;
+        answer.duration_s = Some(duration_s);
+        Ok(found)
     };
-    answer.found = search().map_err(|e| reason(&e));
+    answer.found = search().map_err(|e: earmark::Error| reason(&e));
     if let Ok(found) = &mut answer.found {
         answer.more = found.len() > config.max_matches;
         found.truncate(config.max_matches);

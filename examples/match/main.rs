@@ -5,7 +5,9 @@
 //! ```
 
 mod answer;
+mod joined;
 mod json;
+mod pieces;
 mod table;
 mod tsv;
 
@@ -64,6 +66,10 @@ The columns of --format tsv, after a header, one line per match, best first:
   votes              landmarks of the clip that agree
   score              -log10 of the matches as good that chance is expected to give
   same_as            the track of a better match whose audio is the same here, if any
+
+A clip of more than five minutes is searched in pieces of two minutes, and what
+goes on from one piece to the next is one match. --false-alarms is still meant for
+the clip as a whole.
 
 Exit status: 0 if all clips were searched (found or not), 1 if some could not be
 read or hold nothing to search for, 2 if nothing could be done (no clip is there,

@@ -3,6 +3,7 @@
 
 mod inputs;
 mod interruption;
+mod long_clips;
 mod pipes;
 mod printing;
 mod running;
