@@ -45,18 +45,19 @@ Examples:
   find / -name '*.flac' -print0 | fingerprint --jobs 4 library.earmark -
       Index the files that another program names.
 
-A track is named by its path as given here; a file whose name is already in the
-index takes the place of the old one, and keeps its old fingerprint if it cannot
-be read now. A file that several links or paths lead to is taken once. In names
-that are not UTF-8, other bytes are written as \\xFF. The index is written beside its place and moved there when complete,
-after some seconds, about every minute and at the end: a run that is killed leaves
-it sound. While one run writes to an index, another is refused.
+A track is named by its path as given here, with bytes that are not UTF-8 as \\xFF.
+A file whose name is already in the index takes the place of the old one, which is
+kept if the file cannot be read now. A file that several links or paths lead to is
+taken once.
 
-Ctrl-C saves what is done and ends the run, a second Ctrl-C ends it at once.
+The index is written beside its place and moved there when complete: first after
+some seconds, then about every minute, and at the end. A run that is killed leaves
+it sound. While one run writes to an index, others are refused. Ctrl-C saves what is
+done and ends the run, a second Ctrl-C ends it at once.
 
 Exit status: 0 if all files were fingerprinted (those that break off, as far as
-they go), 1 if some failed, 2 if nothing could be done or saved, 130 after Ctrl-C
-(143 after the signal TERM).";
+they go), 1 if some or all failed, 2 if nothing could be done or saved, 130 after
+Ctrl-C (143 after the signal TERM).";
 
 /// Fingerprints audio files and folders into an index, which is made if it is not there
 #[derive(Parser)]
@@ -97,8 +98,10 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     let outcome = if tally.added + tally.replaced > 0 {
         saving.now(&mut index)?;
         summary(&index, &options.index, &tally)?
-    } else {
+    } else if options.index.exists() {
         format!("nothing was added to {}", shown(&options.index))
+    } else {
+        format!("nothing was added, so {} was not made", shown(&options.index))
     };
     if tally.failed + tally.partial > 0 {
         let (failed, partial) = (count(tally.failed, "file"), count(tally.partial, "file"));

@@ -40,7 +40,7 @@ use panel::{Panel, Window};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use text::{complain, count, printed, reason, shown};
+use text::{complain, count, printable, printed, reason, shown};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -120,7 +120,7 @@ fn run(options: &Options) -> Result<(), String> {
 
     let window = Window { start_s: options.start, length_s: duration_s };
     let mut clip = Panel::new(&config.stft, window);
-    clip.title = file_name(&options.audio);
+    clip.title = printable(&file_name(&options.audio));
     clip.spectrogram = Some(spectrogram);
     clip.peaks = query.as_ref().map(|q| q.peaks().to_vec()).unwrap_or_default();
     clip.peaks_from_s = options.start;
