@@ -69,7 +69,7 @@ impl Page {
     fn bars(&mut self, tally: &Tally<'_>, end: f64) {
         let [left, right] = BARS;
         let at = |share: f64| left + share * (right - left);
-        self.title(left, "Clips identified, %");
+        self.title(left, "Hits (right place of the right track), %");
         for tenths in (0..=10).step_by(2) {
             let x = at(f64::from(tenths) / 10.0);
             self.line([x, TOP - 6.0], [x, end], &format!("stroke=\"{FAINT}\""));
@@ -109,7 +109,7 @@ impl Page {
         let [left, right] = RATES;
         let bottom = TOP + right - left;
         let n = tally.chance.len();
-        self.title(left, &format!("False alarms per clip ({n} not indexed)"));
+        self.title(left, &format!("False alarms of {n} clips that are not indexed"));
         self.put(format_args!(
             "<rect x=\"{left}\" y=\"36\" width=\"10\" height=\"10\" fill=\"{BAND}\"/>"
         ));
@@ -143,11 +143,15 @@ impl Page {
         }
         let dashes = format!("stroke=\"{INK}\" stroke-dasharray=\"4 3\"");
         self.line(point(least, least), point(1.0, 1.0), &dashes);
-        self.text([(left + right) / 2.0, bottom + 36.0], "middle", "promised");
+        self.text(
+            [(left + right) / 2.0, bottom + 36.0],
+            "middle",
+            "false alarms per clip, promised",
+        );
         let (x, y) = (left - 52.0, (TOP + bottom) / 2.0);
         self.put(format_args!(
             "<text x=\"{x}\" y=\"{y:.1}\" text-anchor=\"middle\" \
-             transform=\"rotate(-90 {x} {y:.1})\">measured</text>"
+             transform=\"rotate(-90 {x} {y:.1})\">false alarms per clip, measured</text>"
         ));
         if n == 0 {
             return;
@@ -203,6 +207,7 @@ mod tests {
                 let svg = svg(&tally);
                 assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
                 assert!(svg.contains("<title>3 of 4</title>"));
+                assert!(svg.contains("right place of the right track"), "what are the bars?");
                 assert!(!svg.contains("NaN") && !svg.contains("inf"));
             }
         }

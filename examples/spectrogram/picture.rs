@@ -6,6 +6,8 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
 const ABOVE: f64 = 30.0;
 const BELOW: f64 = 30.0;
+/// Height of the line that says what the colours mean.
+const LEGEND: f64 = 26.0;
 
 const STYLE: &str = "\
 text { font: 12px sans-serif; fill: #333 }
@@ -24,7 +26,7 @@ text { font: 12px sans-serif; fill: #333 }
 /// An image cannot be made.
 pub fn svg(panels: &[Panel]) -> Result<String, String> {
     let each = ABOVE + HEIGHT + BELOW;
-    let (width, height) = (LEFT + WIDTH + RIGHT, each * panels.len() as f64);
+    let (width, height) = (LEFT + WIDTH + RIGHT, each * panels.len() as f64 + LEGEND);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
          width=\"{width}\" height=\"{height}\">\n<style>\n{STYLE}</style>\n\
@@ -37,6 +39,29 @@ pub fn svg(panels: &[Panel]) -> Result<String, String> {
         panel.draw(&mut svg)?;
         svg += "</g>\n";
     }
-    svg += "</svg>\n";
+    let compared = panels.len() > 1;
+    svg += &format!("<g transform=\"translate({LEFT} {})\">\n", height - LEGEND + 8.0);
+    svg += &legend(compared);
+    svg += "</g>\n</svg>\n";
     Ok(svg)
+}
+
+/// Says what the dots and lines are; if two recordings are `compared`, also what both have.
+fn legend(compared: bool) -> String {
+    let parts = [
+        (0, "<circle class=\"peak\" cx=\"5\" r=\"3\"/>", "peak"),
+        (70, "<circle class=\"match\" cx=\"5\" r=\"3.5\"/>", "peak of a shared landmark"),
+        (
+            270,
+            "<path class=\"pair\" d=\"M-8 0h22\"/>",
+            "shared landmark: a pair of peaks that clip and track have at the same place",
+        ),
+    ];
+    let shown = if compared { parts.len() } else { 1 };
+    let part = |(x, sign, text): &(u32, &str, &str)| {
+        format!(
+            "<g transform=\"translate({x} 0)\">{sign}<text x=\"19\" y=\"4\">{text}</text></g>\n"
+        )
+    };
+    parts[..shown].iter().map(part).collect()
 }

@@ -230,4 +230,5 @@ fn a_picture_shows_peaks_and_what_they_match() {
     assert_eq!(out.matches("<image ").count(), 2);
     assert!(out.matches("class=\"match\"").count() > 50 && out.contains("from 0:07.3 on"));
     assert!(out.starts_with("<svg") && out.ends_with("</svg>\n"));
+    assert!(out.contains(">peak of a shared landmark<"), "what do the colours mean?");
 }
