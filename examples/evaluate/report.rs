@@ -3,13 +3,20 @@
 use crate::degrade::Kind;
 use crate::plan::{Design, Source};
 use crate::trial::{Outcome, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Result, Write};
 
 /// Rates of false alarms that are promised and measured.
 pub const PROMISES: [f64; 3] = [0.1, 0.01, 0.001];
 /// So many of the confusions are named.
 const CONFUSIONS: usize = 5;
+
+/// With fewer held-out tracks, one that sounds like an indexed track decides the figures.
+const FEWEST_HELD_OUT: usize = 20;
+/// A promise counts as kept if the measured rate is within this factor of it.
+const KEPT_FACTOR: f64 = 3.0;
+/// So many false alarms must be expected to narrow the interval to that factor.
+const EXPECTED_ALARMS: f64 = 10.0;
 
 /// Clips of one kind and length that are in the index.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -43,6 +50,8 @@ pub struct Tally<'a> {
     pub cells: Vec<Vec<Cell>>,
     /// Of each clip that is not in the index, the false alarms of its best match.
     pub chance: Vec<f64>,
+    /// The tracks that these clips come from.
+    held_out: BTreeSet<String>,
     /// Clips that are not in the index and those with an answer, by kind.
     absent: Vec<[usize; 2]>,
     /// Answers to clips that are not in the index: which track, taken for which?
@@ -58,6 +67,7 @@ impl<'a> Tally<'a> {
             max_false_alarms,
             cells: vec![vec![Cell::default(); lengths]; kinds],
             chance: Vec::new(),
+            held_out: BTreeSet::new(),
             absent: vec![[0; 2]; kinds],
             confusions: BTreeMap::new(),
             seconds: [0.0; 2],
@@ -78,6 +88,7 @@ impl<'a> Tally<'a> {
             });
             return;
         }
+        self.held_out.insert(source.name.clone());
         let best = outcome.answer.as_ref();
         self.chance.push(best.map_or(f64::INFINITY, |answer| answer.false_alarms));
         let answered = verdict != Verdict::Nothing;
@@ -102,6 +113,32 @@ impl<'a> Tally<'a> {
     pub fn print(&self, out: &mut dyn Write) -> Result<()> {
         self.print_hits(out)?;
         self.print_alarms(out)
+    }
+
+    /// Why these clips cannot tell whether the promises are kept, and what could.
+    fn no_verdict(&self) -> Option<String> {
+        let (tracks, clips) = (self.held_out.len(), self.chance.len());
+        if tracks < FEWEST_HELD_OUT {
+            return Some(format!(
+                "No verdict on the promises: the {clips} clips come from only {tracks} held-out tracks.\n\
+                 Clips of one track are alike. One track that sounds like an indexed one decides the\n\
+                 figures, and the intervals are too narrow. Give enough music to hold out\n\
+                 {FEWEST_HELD_OUT} tracks: 80 in all by default, or {FEWEST_HELD_OUT} of other origin with --outside."
+            ));
+        }
+        let open = |promised: &f64| {
+            let (low, high) = interval(self.alarms(*promised), clips);
+            let agrees = (low..=high).contains(promised);
+            agrees && (high > KEPT_FACTOR * promised || low < promised / KEPT_FACTOR)
+        };
+        let rarest = PROMISES.into_iter().filter(open).reduce(f64::min)?;
+        let open: Vec<String> = PROMISES.iter().filter(|p| open(p)).map(f64::to_string).collect();
+        Some(format!(
+            "No verdict on {}: {clips} clips are too few to see such rare false alarms.\n\
+             Give --absent-clips {:.0} or more.",
+            open.join(" and "),
+            EXPECTED_ALARMS / rarest
+        ))
     }
 
     fn print_hits(&self, out: &mut dyn Write) -> Result<()> {
@@ -141,6 +178,9 @@ impl<'a> Tally<'a> {
             let range = format!("({low:.5} – {high:.5})");
             let ratio = measured / promised;
             writeln!(out, "{promised:<8}  {measured:<8.5}  {range:<21} {alarms:>6}  × {ratio:.2}")?;
+        }
+        if let Some(why) = self.no_verdict() {
+            writeln!(out, "\n{why}")?;
         }
         let answered: usize = self.absent.iter().map(|[_, answered]| answered).sum();
         if answered == 0 {
@@ -223,6 +263,32 @@ mod tests {
         let (low, high) = interval(10, 1000);
         assert!((0.005..0.006).contains(&low) && (0.018..0.019).contains(&high), "{low} {high}");
         assert_eq!(interval(5, 5).1, 1.0);
+    }
+
+    #[test]
+    fn too_little_music_gives_no_verdict() {
+        let design = Design { kinds: Vec::new(), lengths_s: Vec::new(), seed: 1 };
+        let verdict = |tracks: usize, clips: usize, alarms: [usize; 3]| {
+            let mut tally = Tally::new(&design, 0.001);
+            tally.held_out = (0..tracks).map(|i| i.to_string()).collect();
+            tally.chance = vec![f64::INFINITY; clips];
+            for (n, promised) in alarms.into_iter().zip(PROMISES) {
+                tally.chance[..n].fill(promised);
+            }
+            let mut printed = Vec::new();
+            tally.print_alarms(&mut printed).unwrap();
+            String::from_utf8(printed).unwrap()
+        };
+        // Three pieces by one synthesiser say nothing, however many clips are cut from them.
+        let three = verdict(3, 10_000, [1000, 300, 10]);
+        assert!(three.contains("the 10000 clips come from only 3 held-out tracks"), "{three}");
+        let few = verdict(60, 200, [20, 2, 0]);
+        assert!(few.contains("No verdict on 0.01 and 0.001: 200 clips are too few"), "{few}");
+        assert!(few.contains("--absent-clips 10000 or more"), "{few}");
+        for alarms in [[1000, 100, 10], [1000, 300, 100]] {
+            let enough = verdict(60, 10_000, alarms);
+            assert!(!enough.contains("No verdict"), "{enough}");
+        }
     }
 
     #[test]
