@@ -20,6 +20,18 @@
 //! # Ok::<(), earmark::Error>(())
 //! ```
 //!
+//! # The main types
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Fingerprinter`] | turns audio into fingerprints and queries |
+//! | [`Fingerprint`], [`Query`] | what is kept of a recording, and what is looked up of a clip |
+//! | [`HashIndex`], [`KdIndex`] | hold fingerprints and find clips in them |
+//! | [`Match`] | where a clip comes from, and how sure that is |
+//! | [`Config`], [`MatchConfig`] | how audio is analysed, and how an index is searched |
+//! | `AudioReader` | decodes an audio file (with the feature `decode`) |
+//! | [`Error`] | everything that can go wrong |
+//!
 //! # The stages
 //!
 //! Each can be used by itself, and takes its input in pieces of any size. The result is the same to
@@ -117,19 +129,32 @@ mod wide;
 #[cfg(test)]
 mod testing;
 
+#[doc(inline)]
 pub use catalog::{Catalog, Track, TrackInfo};
+#[doc(inline)]
 pub use config::Config;
+#[doc(inline)]
 #[cfg(feature = "decode")]
 pub use decode::{AudioInfo, AudioReader, DecodeReport};
+#[doc(inline)]
 pub use error::{Error, Result};
+#[doc(inline)]
 pub use fingerprint::{Fingerprint, Fingerprinter, Query};
+#[doc(inline)]
 pub use index::HashIndex;
+#[doc(inline)]
 pub use kdtree::KdIndex;
+#[doc(inline)]
 pub use lock::IndexLock;
+#[doc(inline)]
 pub use matching::{Match, MatchConfig, Span};
+#[doc(inline)]
 pub use resample::Resampler;
+#[doc(inline)]
 pub use speed::SpeedRange;
+#[doc(inline)]
 pub use tags::Tags;
+#[doc(inline)]
 pub use units::{ConfigId, FrameIndex, SampleRate, TrackId};
 
 /// The README's program.
