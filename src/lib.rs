@@ -29,7 +29,7 @@
 //! | [`HashIndex`], [`KdIndex`] | hold fingerprints and find clips in them |
 //! | [`Match`] | where a clip comes from, and how sure that is |
 //! | [`Config`], [`MatchConfig`] | how audio is analysed, and how an index is searched |
-//! | `AudioReader` | decodes an audio file (with the feature `decode`) |
+//! | [`AudioReader`] | decodes an audio file (with the feature `decode`) |
 //! | [`Error`] | everything that can go wrong |
 //!
 //! # The stages
@@ -89,6 +89,8 @@
 //! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
 //! | `parallel` | yes | all cores for building a [`KdIndex`], and a [`HashIndex`] from a catalog; two for opening one |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
+//!
+#![cfg_attr(not(feature = "decode"), doc = "[`AudioReader`]: #features")]
 // But for one call in `wide`.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
