@@ -4,6 +4,7 @@
 //! made in different ways are never compared by accident.
 
 use crate::error::{Error, Result};
+use crate::sealed;
 use crate::units::{ConfigId, SampleRate};
 use bincode::{Decode, Encode};
 use xxhash_rust::xxh3::xxh3_64;
@@ -218,9 +219,7 @@ impl Config {
     /// The id that fingerprints and indexes made with this configuration carry.
     #[must_use]
     pub fn id(&self) -> ConfigId {
-        let bytes =
-            bincode::encode_to_vec((FINGERPRINT_VERSION, self), bincode::config::standard())
-                .unwrap_or_default();
+        let bytes = sealed::encode(&(FINGERPRINT_VERSION, self)).unwrap_or_default();
         ConfigId(xxh3_64(&bytes))
     }
 

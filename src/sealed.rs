@@ -23,12 +23,19 @@ pub struct Kind {
     pub version: u32,
 }
 
-/// How structures are encoded within a content.
-pub fn encoding() -> impl bincode::config::Config {
+/// How structures are encoded. No other module encodes or decodes any.
+fn encoding() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<MAX_RECORD_BYTES>()
 }
 
+/// Encodes a structure.
+#[expect(clippy::disallowed_methods, reason = "everything is encoded here")]
+pub fn encode<T: bincode::Encode>(value: &T) -> io::Result<Vec<u8>> {
+    bincode::encode_to_vec(value, encoding()).map_err(|e| invalid(e.to_string()))
+}
+
 /// Decodes a structure that takes up all of `bytes`.
+#[expect(clippy::disallowed_methods, reason = "everything is decoded here")]
 pub fn decode<'a, T: bincode::BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> io::Result<T> {
     match bincode::borrow_decode_from_slice(bytes, encoding()) {
         Ok((value, read)) if read == bytes.len() => Ok(value),
@@ -58,9 +65,7 @@ impl<W: Write> Sealing<'_, W> {
 
     /// Writes a structure after its length.
     pub fn record<T: bincode::Encode>(&mut self, value: &T) -> io::Result<()> {
-        let bytes =
-            bincode::encode_to_vec(value, encoding()).map_err(|e| invalid(e.to_string()))?;
-        self.list(&bytes)
+        self.list(&encode(value)?)
     }
 
     /// Writes bytes after their number.
