@@ -98,7 +98,7 @@ struct Options {
     #[arg(long, value_enum, default_value_t = Lookup::Hash)]
     matcher: Lookup,
     /// Also find clips whose speed, tempo or pitch is up to so many per cent above or below the
-    /// track's; a clip that is not found at its own speed then takes several times as long
+    /// track's; a clip that is not found at its own speed then takes about seven times as long
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = speed_range)]
     speed: SpeedRange,
     /// Leave out matches that chance would give more often than this per clip
