@@ -1,8 +1,11 @@
 //! Reading audio files: any container and codec of symphonia, to mono at the analysis rate.
 
+mod layout;
+mod limits;
 mod link;
 mod metadata;
 mod mix;
+mod opening;
 mod report;
 mod source;
 
@@ -13,17 +16,15 @@ use crate::error::{Error, Result};
 use crate::resample::Resampler;
 use crate::tags::Tags;
 use crate::units::SampleRate;
-use link::{Link, codec_name, container_name, describe};
-use metadata::read_tags;
+use layout::{Layout, MARK_BYTES, cut_off};
+use limits::MAX_PACKET_BYTES;
+use link::{Link, describe, is_end};
 use mix::mix;
-use source::{Source, probe, rewind};
+use source::Watch;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::Arc;
 use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::FormatReader;
@@ -85,8 +86,10 @@ pub struct AudioReader {
     stft: StftConfig,
     info: AudioInfo,
     path: Option<PathBuf>,
-    /// Set by the source when reading it fails, as opposed to what is read making no sense.
-    source_failed: Arc<AtomicBool>,
+    layout: Arc<Layout>,
+    watch: Arc<Watch>,
+    /// How the last packet begins, and its size, where a file may break off without a trace.
+    last_frame: Option<(Vec<u8>, usize)>,
     /// Frames of encoder delay that are still to be dropped, and all that were.
     to_skip: u64,
     skipped_s: f64,
@@ -117,138 +120,10 @@ impl fmt::Debug for AudioReader {
 }
 
 impl AudioReader {
-    /// Opens a file and decodes its beginning.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the file cannot be read, else as [`AudioReader::from_reader`].
-    pub fn open(path: impl AsRef<Path>, stft: &StftConfig) -> Result<Self> {
-        let path = path.as_ref();
-        let failed = |action, source| Error::Io { action, path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(|source| failed("open", source))?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(failed("read", io::ErrorKind::IsADirectory.into()));
-        }
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        match Self::start(file, extension, stft, Some(path.to_path_buf())) {
-            Err(Error::Read(source)) => Err(failed("read", source)),
-            other => other,
-        }
-    }
-
-    /// As [`AudioReader::from_reader`], for a file in memory.
-    ///
-    /// # Errors
-    /// Those of [`AudioReader::from_reader`], but for [`Error::Read`].
-    pub fn from_bytes(
-        bytes: impl Into<Arc<[u8]>>,
-        extension: Option<&str>,
-        stft: &StftConfig,
-    ) -> Result<Self> {
-        Self::from_reader(Cursor::new(bytes.into()), extension, stft)
-    }
-
-    /// Reads `source` from its beginning and decodes until there is audio.
-    ///
-    /// `extension`, that of a file's name, is a hint only. A source whose `seek` fails is read from
-    /// where it stands, once through.
-    ///
-    /// # Errors
-    /// - [`Error::Read`]: the source failed.
-    /// - [`Error::UnknownFormat`]: no container was found, or the source is empty.
-    /// - [`Error::NoAudioTrack`], [`Error::UnsupportedCodec`], [`Error::OpusFeatureOff`]: a
-    ///   container with nothing that can be decoded.
-    /// - [`Error::Undecodable`]: not one sample came out of it.
-    /// - [`Error::SampleRate`]: its rate is out of range.
-    pub fn from_reader(
-        source: impl Read + Seek + Send + 'static,
-        extension: Option<&str>,
-        stft: &StftConfig,
-    ) -> Result<Self> {
-        Self::start(source, extension, stft, None)
-    }
-
-    fn start(
-        mut source: impl Read + Seek + Send + 'static,
-        extension: Option<&str>,
-        stft: &StftConfig,
-        path: Option<PathBuf>,
-    ) -> Result<Self> {
-        let len = source.seek(SeekFrom::End(0)).ok();
-        if len == Some(0) {
-            return Err(Error::UnknownFormat { reason: "the file is empty".into() });
-        }
-        let source = Arc::new(Mutex::new(source));
-        let attempt = |len: Option<u64>| {
-            let source = Source { inner: Arc::clone(&source), len, failed: Arc::default() };
-            Self::attempt(source, extension, stft, path.clone())
-        };
-        if len.is_none() {
-            return attempt(None);
-        }
-        rewind(&source)?;
-        match attempt(len) {
-            // Demuxers refuse files of which the end is missing, unless it is not to be had.
-            Err(error @ (Error::UnknownFormat { .. } | Error::Undecodable { .. })) => {
-                rewind(&source)?;
-                attempt(None).map_err(|_| error)
-            }
-            other => other,
-        }
-    }
-
-    fn attempt<R: Read + Seek + Send + 'static>(
-        source: Source<R>,
-        extension: Option<&str>,
-        stft: &StftConfig,
-        path: Option<PathBuf>,
-    ) -> Result<Self> {
-        let source_failed = Arc::clone(&source.failed);
-        let mut format = probe(source, extension).map_err(|fault| match fault {
-            Fault::IoError(source) if source_failed.load(Ordering::Relaxed) => Error::Read(source),
-            Fault::Unsupported(reason) if reason.contains("probe") => {
-                Error::UnknownFormat { reason: "no known header was found".into() }
-            }
-            other => Error::UnknownFormat { reason: describe(&other) },
-        })?;
-        let link = Link::new(format.as_ref())?;
-        let tags = read_tags(format.as_mut(), link.track_id);
-        let info = AudioInfo {
-            sample_rate: SampleRate::default(),
-            channels: 0,
-            codec: codec_name(link.codec),
-            container: container_name(format.as_ref()),
-            declared_duration_s: link.declared_s,
-            tags,
-        };
-        let mut reader = Self {
-            format,
-            decoder: link.decoder,
-            track_id: link.track_id,
-            resampler: Resampler::new(stft.sample_rate, stft.sample_rate, stft.max_hz),
-            stft: stft.clone(),
-            info,
-            path,
-            source_failed,
-            to_skip: link.delay_frames,
-            skipped_s: 0.0,
-            expected_s: link.start_s,
-            gaps_s: 0.0,
-            loss_reported: false,
-            declared_s: link.measured_s,
-            report: DecodeReport::default(),
-            ended: false,
-            mono: Vec::new(),
-            block: Vec::new(),
-            served: 0,
-        };
-        while !reader.ended && reader.info.channels == 0 {
-            reader.advance()?;
-        }
-        if reader.info.channels == 0 {
-            let reason = reader.report.error.unwrap_or_else(|| "it holds no samples".into());
-            return Err(Error::Undecodable { reason });
-        }
-        Ok(reader)
+    /// What the samples are made for: their rate, and up to which frequency they are kept.
+    #[must_use]
+    pub fn stft(&self) -> &StftConfig {
+        &self.stft
     }
 
     /// What the file is.
@@ -314,13 +189,27 @@ impl AudioReader {
         let mut fruitless = 0;
         while !self.ended && fruitless < MAX_FRUITLESS {
             let format = &mut self.format;
+            self.watch.allow(MAX_PACKET_BYTES);
             match catch_unwind(AssertUnwindSafe(|| format.next_packet())) {
                 Ok(Ok(Some(packet))) if packet.data.is_empty() => fruitless += 1,
                 Ok(Ok(Some(packet))) if packet.track_id == self.track_id => {
+                    if let Some((mark, bytes)) = &mut self.last_frame {
+                        mark.clear();
+                        mark.extend(packet.data.iter().take(MARK_BYTES));
+                        *bytes = packet.data.len();
+                    }
                     return Ok(Some(packet));
                 }
                 Ok(Ok(Some(_))) => {}
-                Ok(Ok(None)) => return Ok(None),
+                Ok(Ok(None)) => {
+                    let cut = |(mark, bytes): &(Vec<u8>, usize)| {
+                        cut_off(mark, *bytes, &self.watch.tail())
+                    };
+                    if self.last_frame.as_ref().is_some_and(cut) {
+                        self.end(Some("unexpected end of file".into()));
+                    }
+                    return Ok(None);
+                }
                 Ok(Err(Fault::ResetRequired)) => {
                     fruitless += 1;
                     self.next_link();
@@ -329,13 +218,18 @@ impl AudioReader {
                     fruitless += 1;
                     self.lose(reason.into());
                 }
-                Ok(Err(Fault::IoError(source))) if self.source_failed.load(Ordering::Relaxed) => {
+                Ok(Err(Fault::IoError(source))) if self.watch.failed() => {
                     self.end(Some(source.to_string()));
                     return Err(match self.path.clone() {
                         Some(path) => Error::Io { action: "read", path, source },
                         None => Error::Read(source),
                     });
                 }
+                Ok(Err(_)) if self.watch.exceeded() => {
+                    let megabytes = MAX_PACKET_BYTES >> 20;
+                    self.end(Some(format!("{megabytes} MB without a packet")));
+                }
+                Ok(Err(fault)) if is_end(&fault) && self.ends_here() => return Ok(None),
                 Ok(Err(fault)) => self.end(Some(describe(&fault))),
                 Err(_) => self.end(Some("the demuxer panicked".into())),
             }
@@ -346,10 +240,18 @@ impl AudioReader {
         Ok(None)
     }
 
+    /// Whether the end of the source is that of the audio, where the demuxer cannot know.
+    fn ends_here(&self) -> bool {
+        let open = self.layout.wave.as_ref().filter(|wave| wave.open);
+        open.is_some_and(|wave| !wave.end_known || self.watch.at_end())
+    }
+
     /// Goes on with the next stream of a chain.
     fn next_link(&mut self) {
         self.resampler.finish(&mut self.block);
-        match Link::new(self.format.as_ref()) {
+        // Tags of later streams are not asked for, and would pile up.
+        while self.format.metadata().pop().is_some() {}
+        match Link::new(self.format.as_ref(), &self.layout) {
             Ok(link) => {
                 self.decoder = link.decoder;
                 self.track_id = link.track_id;

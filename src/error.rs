@@ -32,6 +32,12 @@ pub enum Error {
         /// What the probe found.
         reason: String,
     },
+    /// A header asks for more memory than any sound file needs.
+    #[error("the header of this file asks for too much: {detail}; it is damaged or hostile")]
+    ExcessiveHeader {
+        /// What is too large, and what is allowed.
+        detail: String,
+    },
     /// The container is known, its codec is not.
     #[error("the audio codec is not supported: {codec}")]
     UnsupportedCodec {

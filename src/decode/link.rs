@@ -1,5 +1,7 @@
 //! Choosing a track, making its decoder, naming things.
 
+use super::layout::Layout;
+use super::limits;
 use crate::error::{Error, Result};
 use std::io;
 use std::panic::catch_unwind;
@@ -31,21 +33,19 @@ pub(super) struct Link {
 
 impl Link {
     /// Picks a track, the default one if it can be decoded, and makes its decoder.
-    pub(super) fn new(format: &dyn FormatReader) -> Result<Self> {
+    pub(super) fn new(format: &dyn FormatReader, layout: &Layout) -> Result<Self> {
         let audio = |track: &&Track| track.track_type() == Some(TrackType::Audio);
         let mut first_error = None;
         let default = format.default_track(TrackType::Audio).into_iter();
         for track in default.chain(format.tracks().iter().filter(audio)) {
             match Self::of_track(track) {
                 Ok(mut link) => {
-                    // Of MPEG audio, only an encoder that tells of its delay tells the length.
-                    let estimated = match format.format_info().format {
-                        formats::FORMAT_ID_ADTS => true,
-                        formats::FORMAT_ID_MP1
-                        | formats::FORMAT_ID_MP2
-                        | formats::FORMAT_ID_MP3 => track.delay.is_none(),
-                        _ => false,
-                    };
+                    // WAV cannot tell how long more than 4 GB are.
+                    if let Some(wave) = layout.wave.as_ref().filter(|wave| wave.open) {
+                        link.declared_s = wave.duration_s;
+                    }
+                    let estimated = format.format_info().format == formats::FORMAT_ID_ADTS
+                        || is_mpeg_audio(format) && track.delay.is_none() && !layout.counts_frames;
                     link.measured_s = link.declared_s.filter(|_| !estimated);
                     return Ok(link);
                 }
@@ -62,6 +62,7 @@ impl Link {
         let mut params = params.clone();
         let delay_frames = take_delay(&mut params);
         let codec = params.codec;
+        limits::check(&params)?;
         if codec == codecs::CODEC_ID_OPUS && registry().get_audio_decoder(codec).is_none() {
             return Err(Error::OpusFeatureOff);
         }
@@ -127,11 +128,14 @@ fn registry() -> &'static CodecRegistry {
     })
 }
 
+/// Whether the source ended where the demuxer wanted more.
+pub(super) fn is_end(fault: &Fault) -> bool {
+    matches!(fault, Fault::IoError(source) if source.kind() == io::ErrorKind::UnexpectedEof)
+}
+
 pub(super) fn describe(fault: &Fault) -> String {
     match fault {
-        Fault::IoError(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
-            "unexpected end of file".into()
-        }
+        fault if is_end(fault) => "unexpected end of file".into(),
         Fault::DecodeError(reason) => (*reason).into(),
         other => other.to_string(),
     }
@@ -159,10 +163,16 @@ pub(super) fn codec_name(codec: AudioCodecId) -> String {
     }
 }
 
-pub(super) fn container_name(format: &dyn FormatReader) -> String {
+/// Frame after frame of MPEG audio, without a container.
+pub(super) fn is_mpeg_audio(format: &dyn FormatReader) -> bool {
+    let format = format.format_info().format;
+    [formats::FORMAT_ID_MP1, formats::FORMAT_ID_MP2, formats::FORMAT_ID_MP3].contains(&format)
+}
+
+pub(super) fn container_name(format: &dyn FormatReader, layout: &Layout) -> String {
     let info = format.format_info();
     match info.format {
-        formats::FORMAT_ID_WAVE => "WAV",
+        formats::FORMAT_ID_WAVE => layout.wave.as_ref().map_or("WAV", |wave| wave.container),
         formats::FORMAT_ID_AIFF => "AIFF",
         formats::FORMAT_ID_CAF => "CAF",
         formats::FORMAT_ID_MP1 | formats::FORMAT_ID_MP2 | formats::FORMAT_ID_MP3 => "MPEG audio",

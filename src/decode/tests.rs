@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 /// A WAV file of `format` 1 (integers) or 3 (floats) from samples in −1 to 1, interleaved.
 fn wav(format: u16, bits: u16, channels: u16, rate_hz: u32, samples: &[f32]) -> Vec<u8> {
