@@ -6,11 +6,14 @@ use earmark::{Config, Fingerprint, Fingerprinter, HashIndex, Match, Query, Sampl
 mod example;
 #[cfg(feature = "decode")]
 mod fixtures;
+mod heap;
 #[allow(unused_imports, reason = "each test uses a part")]
 pub use example::*;
 #[cfg(feature = "decode")]
 #[allow(unused_imports, reason = "each test uses a part")]
 pub use fixtures::*;
+#[allow(unused_imports, reason = "each test uses a part")]
+pub use heap::*;
 
 /// The rate of the analysis in the default configuration.
 pub const RATE_HZ: usize = 8000;
