@@ -33,7 +33,9 @@ pub enum Error {
         reason: String,
     },
     /// A header asks for more memory than any sound file needs.
-    #[error("the header of this file asks for too much: {detail}; it is damaged or hostile")]
+    #[error(
+        "a header of this file asks for too much ({detail}): it is damaged, or made to do harm"
+    )]
     ExcessiveHeader {
         /// What is too large, and what is allowed.
         detail: String,

@@ -120,6 +120,60 @@ fn a_header_that_lies_is_not_believed() {
     assert_eq!(reader.info().declared_duration_s, Some(600.0));
 }
 
+/// So many frames of silence in MPEG-2: 32 kbit/s at 16 kHz, mono, of layer 2 or 3.
+fn mpeg(layer: u8, frames: usize) -> Vec<u8> {
+    let mut frame = vec![0xff, if layer == 2 { 0xf5 } else { 0xf3 }, 0x48, 0xc0];
+    frame.resize(if layer == 2 { 288 } else { 144 }, 0);
+    frame.repeat(frames)
+}
+
+fn report_of(bytes: &[u8]) -> DecodeReport {
+    let mut reader = AudioReader::from_bytes(bytes, None, &StftConfig::default()).unwrap();
+    while reader.next_block().unwrap().is_some() {}
+    reader.report()
+}
+
+#[test]
+fn mpeg_audio_that_ends_within_a_frame_is_truncated() {
+    for layer in [2, 3] {
+        let whole = mpeg(layer, 38);
+        let frame = whole.len() / 38;
+        assert!(report_of(&whole).is_complete());
+        // Between two frames, the end of a stream cannot be told from a cut.
+        assert!(report_of(&whole[..18 * frame]).is_complete());
+        for bytes in [1, 2, 3, 4, 5, 40, frame - 1] {
+            let report = report_of(&whole[..18 * frame + bytes]);
+            assert!(report.truncated, "layer {layer}, {bytes} bytes: {report}");
+            assert_eq!(report.error.as_deref(), Some("unexpected end of file"));
+        }
+        // What comes behind is no frame.
+        for behind in [&b"TAG"[..], &[0; 200], b"\xff", b"APETAGEX"] {
+            let report = report_of(&[&whole, behind].concat());
+            assert_eq!(report.truncated, behind == b"\xff", "{behind:?}: {report}");
+        }
+    }
+}
+
+/// Without that of LAME, which tells of the padding, a header of Xing, Info or VBRI counts frames.
+#[test]
+fn mpeg_audio_whose_first_frame_counts_the_others_says_what_is_missing() {
+    for (name, at) in [(b"Xing", 13), (b"Info", 13), (b"VBRI", 36)] {
+        let mut header = mpeg(3, 1);
+        header[at..at + 4].copy_from_slice(name);
+        if name == b"VBRI" {
+            header[at + 4..at + 6].copy_from_slice(&[0, 1]);
+            header[at + 17] = 100;
+        } else {
+            header[at + 7] = 1;
+            header[at + 11] = 100;
+        }
+        let report = report_of(&[header.clone(), mpeg(3, 100)].concat());
+        assert!(report.is_complete(), "{report}");
+        let report = report_of(&[header, mpeg(3, 40)].concat());
+        assert!((report.missing_s - 60.0 * 0.036).abs() < 1e-9, "{report}");
+    }
+}
+
 /// One fingerprinter for a whole batch, with a sound file after each broken one.
 #[test]
 fn a_batch_goes_on() {

@@ -66,7 +66,7 @@ pub fn fmt_pcm() -> Vec<u8> {
     fmt
 }
 
-fn chunk(name: &[u8], content: &[u8]) -> Vec<u8> {
+pub fn chunk(name: &[u8], content: &[u8]) -> Vec<u8> {
     [name, &(content.len() as u32).to_le_bytes(), content].concat()
 }
 
@@ -178,7 +178,7 @@ pub fn mp2(frames: usize) -> Vec<u8> {
 }
 
 /// Frames of MP3, 32 kbit/s at 16 kHz, of silence.
-fn mp3() -> Vec<u8> {
+pub fn mp3() -> Vec<u8> {
     let mut frame = vec![0xff, 0xf3, 0x48, 0xc0];
     frame.resize(144, 0);
     frame.repeat(40)
@@ -213,7 +213,12 @@ pub fn element(id: &[u8], content: &[u8]) -> Vec<u8> {
 /// A track of 16 kHz, mono, 16 bits, in one cluster.
 pub fn mkv(codec: &str, private: &[u8], packets: &[Vec<u8>]) -> Vec<u8> {
     let head = [element(b"\x42\x82", b"matroska"), element(b"\x42\x87", &[4])].concat();
-    let info = element(b"\x2a\xd7\xb1", &1_000_000_u32.to_be_bytes());
+    let info = [
+        element(b"\x2a\xd7\xb1", &1_000_000_u32.to_be_bytes()),
+        element(b"\x4d\x80", b"torture"),
+        element(b"\x57\x41", b"torture"),
+    ]
+    .concat();
     let audio = [
         element(b"\xb5", &16_000_f32.to_be_bytes()),
         element(b"\x9f", &[1]),

@@ -117,7 +117,7 @@ impl AudioReader {
             Fault::IoError(source) if watch.failed() => Error::Read(source),
             _ if watch.exceeded() => {
                 let megabytes = layout.header_bytes >> 20;
-                let detail = format!("more than {megabytes} MB of it before the audio");
+                let detail = format!("more than {megabytes} MB come before the audio");
                 Error::ExcessiveHeader { detail }
             }
             Fault::Unsupported(reason) if reason.contains("probe") => {

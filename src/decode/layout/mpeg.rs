@@ -25,8 +25,11 @@ pub(super) fn counts_frames(peek: &mut Peek<impl Read + Seek>, base: u64) -> Res
 /// `mark` are the first bytes of the last whole frame, of `frame_bytes`; `tail` are the last bytes of
 /// the stream. Another frame that is not whole follows if what follows begins as the last one does.
 pub(in crate::decode) fn cut_off(mark: &[u8], frame_bytes: usize, tail: &[u8]) -> bool {
-    let last = tail.windows(mark.len().max(1)).rposition(|window| window == mark);
-    let rest = last.and_then(|at| tail.get(at + frame_bytes..)).unwrap_or(&[]);
+    // Of the frames that are whole: all may begin alike.
+    let whole = (tail.len() + mark.len()).checked_sub(frame_bytes).and_then(|end| tail.get(..end));
+    let windows = whole.unwrap_or(&[]).windows(mark.len().max(1));
+    let last = windows.into_iter().rposition(|window| window == mark);
+    let rest = last.map_or(&[][..], |at| &tail[at + frame_bytes..]);
     // Sync word, version, layer; then the sampling rate.
     let sync = rest.iter().zip(mark).take(2).all(|(a, b)| a == b);
     let rate = rest.iter().zip(mark).nth(2).is_none_or(|(a, b)| (a ^ b) & 0x0c == 0);
