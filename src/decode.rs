@@ -44,6 +44,25 @@ const GAP_S: std::ops::RangeInclusive<f64> = 0.01..=30.0;
 const MAX_GAPS_S: f64 = 600.0;
 /// A shorter difference between the length declared and that decoded is no loss.
 const MISSING_S: f64 = 0.1;
+
+/// What was made of an audio file, and what is known of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded<T> {
+    /// What was made of it: a fingerprint or a query.
+    pub value: T,
+    /// What the file is, and its tags.
+    pub info: AudioInfo,
+    /// How much of it could be decoded.
+    pub report: DecodeReport,
+}
+
+impl<T> Decoded<T> {
+    /// `value` was made of all that `reader` gave.
+    pub(crate) fn new(value: T, reader: &AudioReader) -> Self {
+        Self { value, info: reader.info.clone(), report: reader.report() }
+    }
+}
+
 /// What is known of a file once its first packet has been decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AudioInfo {

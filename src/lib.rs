@@ -9,7 +9,7 @@
 //! let rate = SampleRate::new(8_000)?;
 //! let mut fingerprinter = Fingerprinter::new(Config::default())?;
 //!
-//! // Samples are mono `f32` at any rate. Files are read by `AudioReader`.
+//! // Samples are mono `f32` at any rate. Files are read by `fingerprint_file` and `query_file`.
 //! let mut index = HashIndex::new(Config::default())?;
 //! index.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
 //!
@@ -137,7 +137,7 @@ pub use catalog::{Catalog, Track, TrackInfo};
 pub use config::Config;
 #[doc(inline)]
 #[cfg(feature = "decode")]
-pub use decode::{AudioInfo, AudioReader, DecodeReport};
+pub use decode::{AudioInfo, AudioReader, DecodeReport, Decoded};
 #[doc(inline)]
 pub use error::{Error, Result};
 #[doc(inline)]

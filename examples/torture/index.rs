@@ -80,7 +80,15 @@ impl Trials for Index {
     fn make(&self, number: u64) -> Vec<u8> {
         let mut rng = Rng::new(self.seed, number);
         let mut bytes = self.bytes.clone();
-        mutate(&mut rng, &mut bytes, &self.bytes);
+        if rng.below(2) == 0 {
+            mutate(&mut rng, &mut bytes, &self.bytes);
+        } else {
+            // Most of the above does not get far.
+            for _ in 0..1 + rng.below(3) {
+                let at = rng.below(bytes.len());
+                bytes[at] = [0, 1, 0x7f, 0x80, 0xff, rng.next() as u8][rng.below(6)];
+            }
+        }
         if self.sealed {
             reseal(&mut bytes);
         }
