@@ -28,13 +28,13 @@ const MB: usize = 1 << 20;
 type Make = fn() -> Vec<u8>;
 
 /// What each asks for, and how it is made.
-const HOSTILE: [(&str, Make); 19] = [
+const HOSTILE: [(&str, Make); 22] = [
     ("CAF: frames of a packet", || caf(b"lpcm", 8_000, [2, u32::MAX, 1, 16], &[], &[], &pcm(32))),
     ("CAF: frames of a packet of ADPCM", || {
         caf(b"ima4", 8_000, [34, 0x7fff_ffff, 2, 0], &[], &[], &[0; 68])
     }),
     ("CAF: bytes of a packet", || {
-        caf(b"lpcm", 8_000, [120 << 20, 1, 1, 16], &[], &[], &vec![0; 150 * MB])
+        caf(b"lpcm", 8_000, [60 << 20, 1, 1, 16], &[], &[], &vec![0; 80 * MB])
     }),
     ("CAF: a table of packets", || packet_table(15 * MB, 1 << 40)),
     ("CAF: a table of packets behind junk", || {
@@ -58,7 +58,7 @@ const HOSTILE: [(&str, Make); 19] = [
         matroska(b"\x12\x54\xc3\x67", &element(b"\x73\x73", &tag), 15 * MB)
     }),
     ("Matroska: an attachment", || {
-        let file = element(b"\x61\xa7", &element(b"\x46\x5c", &vec![0; 150 * MB]));
+        let file = element(b"\x61\xa7", &element(b"\x46\x5c", &vec![0; 40 * MB]));
         matroska(b"\x19\x41\xa4\x69", &file, 1)
     }),
     ("ID3v2: frames", || {
@@ -66,6 +66,19 @@ const HOSTILE: [(&str, Make); 19] = [
         let size = [21, 14, 7, 0].map(|shift| (frames.len() >> shift) as u8 & 0x7f);
         [&b"ID3\x02\0\0"[..], &size, &frames, &mp3()].concat()
     }),
+    ("ID3v2: chapters within each other", || {
+        // Those within are copied again and again, and each takes a part of the stack.
+        let chapter = |content: usize| {
+            let size = (content as u32).to_be_bytes();
+            [&b"CHAP"[..], &size, &[0; 2], b"A\0", &[0; 16]].concat()
+        };
+        let frames: Vec<u8> =
+            (0..30_000).flat_map(|depth| chapter(28 * (30_000 - depth) - 10)).collect();
+        let size = [21, 14, 7, 0].map(|shift| (frames.len() >> shift) as u8 & 0x7f);
+        [&b"ID3\x03\0\0"[..], &size, &frames, &mp3()].concat()
+    }),
+    ("MP4: samples of fragments", || fragments(1_000)),
+    ("MP4: samples of fragments behind junk", || [vec![0; 99], fragments(1_000)].concat()),
     ("APE: items", || {
         let item = b"\0\0\0\0\0\0\0\0AB\0";
         let items = item.repeat(15 * MB / item.len());
@@ -184,6 +197,16 @@ fn mp4(content: &[u8]) -> Vec<u8> {
     [atom(b"ftyp", b"M4A \0\0\0\0"), moov, atom(b"mdat", &[0; 99])].concat()
 }
 
+/// So many fragments of as many samples as there can be, of which nothing is said.
+fn fragments(count: usize) -> Vec<u8> {
+    let extends = atom(b"mvex", &[]);
+    let track = atom(b"traf", &atom(b"trun", &[0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]).repeat(count));
+    let track = [atom(b"mfhd", &[0; 8]), track].concat();
+    let mut file = mp4(&extends);
+    file.splice(file.len() - 107..file.len() - 107, atom(b"moof", &track));
+    file
+}
+
 /// Packets in pages of their own.
 fn ogg(packets: &[&[u8]]) -> Vec<u8> {
     let mut file = Vec::new();
@@ -271,12 +294,15 @@ fn what_is_left_out_of_a_header_leaves_the_audio() {
         let (_, make) = HOSTILE.iter().find(|(hostile, _)| *hostile == name).unwrap();
         AudioReader::from_bytes(make(), None, &StftConfig::default())
     };
-    for name in ["ID3v2: frames", "APE: items", "Matroska: an attachment", "Matroska: tags"] {
+    for name in
+        ["ID3v2: frames", "ID3v2: chapters within each other", "APE: items", "Matroska: tags"]
+    {
         let mut reader = open(name).unwrap_or_else(|error| panic!("{name}: {error}"));
         while reader.next_block().unwrap().is_some() {}
         assert!(reader.report().decoded_s > 0.0, "{name}: {}", reader.report());
     }
-    for name in ["CAF: frames of a packet", "CAF: a table of packets"] {
+    for name in ["CAF: frames of a packet", "CAF: a table of packets", "MP4: samples of fragments"]
+    {
         let message = open(name).unwrap_err().to_string();
         assert!(message.starts_with("a header of this file asks for too much ("), "{message}");
     }

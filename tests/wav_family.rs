@@ -92,7 +92,7 @@ fn both_ways(bytes: &[u8]) -> [(&'static str, earmark::Result<AudioReader>); 2] 
 
 /// Asserts that all is read, and nothing else.
 fn check(name: &str, container: &str, bytes: &[u8]) {
-    let expected = drain(&mut both_ways(&plain())[0].1.as_mut().unwrap());
+    let expected = drain(both_ways(&plain())[0].1.as_mut().unwrap());
     assert_eq!(expected.len(), FRAMES);
     for (way, reader) in both_ways(bytes) {
         let mut reader = reader.unwrap_or_else(|error| panic!("{name}, {way}: {error}"));

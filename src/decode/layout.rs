@@ -15,6 +15,7 @@ pub(super) use mpeg::{MARK_BYTES, cut_off};
 pub(super) use wave::Wave;
 
 use crate::error::Result;
+use crate::tags::Tags;
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// So much of a source that cannot be sought in is looked at.
@@ -32,19 +33,31 @@ pub(super) struct Patch {
     bytes: Vec<u8>,
 }
 
+/// The containers whose demuxers take what they are given, so that only files that were looked at may
+/// come to them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Trusting {
+    Caf,
+    Mp4,
+    Matroska,
+}
+
 /// How a source is to be read. Places count from the beginning of the source.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     /// The first bytes of a source that cannot be sought in: they were read already.
     pub(super) head: Vec<u8>,
-    /// What comes before is left out.
+    /// What comes before is left out,
     pub(super) begin: u64,
+    /// which is ID3v2 tags. What they say.
+    pub(super) tags: Tags,
     /// What comes after is left out.
     pub(super) end: Option<u64>,
     patches: Vec<Patch>,
     /// The demuxer may read so much before the first packet. How much memory that can become is
     /// different from one container to the next.
     pub(super) header_bytes: u64,
+    pub(super) trusting: Option<Trusting>,
     /// What is known of a file of the WAV family.
     pub(super) wave: Option<Wave>,
     /// Whether the first frame of MPEG audio tells the number of frames.
@@ -62,15 +75,14 @@ impl Layout {
     }
 
     fn survey_all(&mut self, peek: &mut Peek<impl Read + Seek>) -> Result<()> {
-        let base = id3::survey(self, peek)?;
+        id3::survey(self, peek)?;
+        let base = self.begin;
         if let Some(end) = id3::trailing_ape(peek)? {
             self.end = Some(end);
         }
         let mut magic = [0; 40];
         peek.read_at(base, &mut magic)?;
-        // Tags in front are read by the same demuxer.
-        self.header_bytes = base - self.begin;
-        self.header_bytes += match &magic {
+        self.header_bytes = match &magic {
             [b'R', b'I', b'F', b'F' | b'X', ..]
             | [b'R', b'F', b'6', b'4', ..]
             | [b'B', b'W', b'6', b'4', ..]
@@ -83,14 +95,17 @@ impl Layout {
                 16 * MB
             }
             [b'c', b'a', b'f', b'f', ..] => {
+                self.trusting = Some(Trusting::Caf);
                 caf::survey(self, peek, base)?;
                 16 * MB
             }
-            [_, _, _, _, b'f', b't', b'y', b'p', ..] => {
+            [_, _, _, _, name @ ..] if mp4::is_first(name) => {
+                self.trusting = Some(Trusting::Mp4);
                 mp4::survey(self, peek, base)?;
                 64 * MB
             }
             [0x1a, 0x45, 0xdf, 0xa3, ..] => {
+                self.trusting = Some(Trusting::Matroska);
                 matroska::survey(self, peek, base)?;
                 4 * MB
             }

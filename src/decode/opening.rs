@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, Wave};
 use super::link::{Link, codec_name, container_name, describe, is_mpeg_audio};
-use super::metadata::read_tags;
+use super::metadata::{or, read_tags};
 use super::source::{Source, probe, rewind};
 use super::{AudioInfo, AudioReader, DecodeReport};
 use crate::config::StftConfig;
@@ -113,20 +113,25 @@ impl AudioReader {
     ) -> Result<Self> {
         let (watch, layout) = (Arc::clone(&source.watch), Arc::clone(&source.layout));
         watch.allow(layout.header_bytes);
-        let mut format = probe(source, extension).map_err(|fault| match fault {
-            Fault::IoError(source) if watch.failed() => Error::Read(source),
-            _ if watch.exceeded() => {
-                let megabytes = layout.header_bytes >> 20;
-                let detail = format!("more than {megabytes} MB come before the audio");
-                Error::ExcessiveHeader { detail }
-            }
-            Fault::Unsupported(reason) if reason.contains("probe") => {
-                Error::UnknownFormat { reason: "no known header was found".into() }
-            }
-            other => Error::UnknownFormat { reason: describe(&other) },
-        })?;
+        let mut format =
+            probe(source, layout.trusting, extension).map_err(|fault| match fault {
+                Fault::IoError(source) if watch.failed() => Error::Read(source),
+                _ if watch.exceeded() => {
+                    let megabytes = layout.header_bytes >> 20;
+                    let detail = format!("more than {megabytes} MB come before the audio");
+                    Error::ExcessiveHeader { detail }
+                }
+                Fault::Unsupported(reason) if reason.contains("probe") => {
+                    Error::UnknownFormat { reason: "no known header was found".into() }
+                }
+                other => Error::UnknownFormat { reason: describe(&other) },
+            })?;
         let link = Link::new(format.as_ref(), &layout)?;
-        let tags = read_tags(format.as_mut(), link.track_id);
+        let own = read_tags(format.as_mut(), link.track_id);
+        let in_front = layout.tags.clone();
+        // Behind MPEG audio there may be older ones, which hold less.
+        let is_mpeg = is_mpeg_audio(format.as_ref());
+        let tags = if is_mpeg { or(in_front, own) } else { or(own, in_front) };
         let info = AudioInfo {
             sample_rate: SampleRate::default(),
             channels: 0,
@@ -135,7 +140,6 @@ impl AudioReader {
             declared_duration_s: link.declared_s,
             tags,
         };
-        let is_mpeg = is_mpeg_audio(format.as_ref());
         let mut reader = Self {
             format,
             decoder: link.decoder,

@@ -1,22 +1,49 @@
 //! Where the bytes come from, and what container they are.
 
-use super::layout::Layout;
+use super::layout::{Layout, Trusting};
 use crate::error::{Error, Result};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symphonia::core::errors::Error as Fault;
-use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::probe::{Hint, Probe};
 use symphonia::core::formats::{FormatOptions, FormatReader};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
+use symphonia::default::formats::{
+    AdtsReader, AiffReader, CafReader, FlacReader, IsoMp4Reader, MkvReader, MpaReader, OggReader,
+    WavReader,
+};
+use symphonia::default::meta::{ApeReader, Id3v1Reader};
 
 /// So many of the bytes that were read last are kept.
 const TAIL_BYTES: usize = 8_192;
 
+/// What may be found behind anything: it is of no harm without a look at its header. The others must
+/// be where that look was.
+fn formats(trusting: Option<Trusting>) -> Probe {
+    let mut probe = Probe::default();
+    probe.register_format::<AdtsReader<'_>>();
+    probe.register_format::<FlacReader<'_>>();
+    probe.register_format::<MpaReader<'_>>();
+    probe.register_format::<AiffReader<'_>>();
+    probe.register_format::<WavReader<'_>>();
+    probe.register_format::<OggReader<'_>>();
+    match trusting {
+        Some(Trusting::Caf) => probe.register_format::<CafReader<'_>>(),
+        Some(Trusting::Mp4) => probe.register_format::<IsoMp4Reader<'_>>(),
+        Some(Trusting::Matroska) => probe.register_format::<MkvReader<'_>>(),
+        None => {}
+    }
+    probe.register_metadata::<ApeReader<'_>>();
+    probe.register_metadata::<Id3v1Reader<'_>>();
+    probe
+}
+
 /// Finds and opens the container.
 pub(super) fn probe(
     source: impl MediaSource + 'static,
+    trusting: Option<Trusting>,
     extension: Option<&str>,
 ) -> Result<Box<dyn FormatReader>, Fault> {
     let mut hint = Hint::new();
@@ -24,7 +51,7 @@ pub(super) fn probe(
         hint.with_extension(extension);
     }
     let stream = MediaSourceStream::new(Box::new(source), Default::default());
-    let probe = symphonia::default::get_probe();
+    let probe = formats(trusting);
     catch_unwind(AssertUnwindSafe(|| {
         probe.probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
     }))

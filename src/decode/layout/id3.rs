@@ -1,6 +1,7 @@
 //! Tags around the audio: ID3v2 in front, APE behind.
 
 use super::{Layout, MAX_TAG_BYTES, MB, Peek};
+use crate::decode::metadata::{or, read_id3};
 use crate::error::Result;
 use std::io::{Read, Seek};
 
@@ -9,26 +10,42 @@ const SMALL_BYTES: u64 = MB;
 /// A larger one is read if it is a few large frames: pictures.
 const LARGEST_BYTES: u64 = 12 * MB;
 const MAX_FRAMES: usize = 4_096;
-/// At most so many tags follow each other.
-const MAX_TAGS: usize = 16;
+/// At most so many tags are read.
+const MAX_TAGS: usize = 4;
 
-/// Where the audio begins. Leaves out the tags in front of it that would take too much memory.
-pub(super) fn survey(layout: &mut Layout, peek: &mut Peek<impl Read + Seek>) -> Result<u64> {
-    let mut base = 0;
+/// Where the audio begins. The tags in front of it are left out of what the demuxer reads, and kept
+/// if they do not take too much memory.
+pub(super) fn survey(layout: &mut Layout, peek: &mut Peek<impl Read + Seek>) -> Result<()> {
     for _ in 0..MAX_TAGS {
-        let Some([b'I', b'D', b'3', version, _, flags, size @ ..]) = peek.array::<10>(base)? else {
+        let begin = layout.begin;
+        let Some([b'I', b'D', b'3', version, _, flags, size @ ..]) = peek.array::<10>(begin)?
+        else {
             break;
         };
         let footer = if version == 4 && flags & 0x10 != 0 { 10 } else { 0 };
-        let end = base + 10 + syncsafe(size) + footer;
-        if end - layout.begin > SMALL_BYTES && !has_few_frames(peek, base, end, version, flags)?
-            || end - layout.begin > LARGEST_BYTES
+        let bytes = 10 + syncsafe(size) + footer;
+        layout.begin = begin + bytes;
+        if bytes <= SMALL_BYTES
+            || bytes <= LARGEST_BYTES && has_few_frames(peek, begin, layout.begin, version, flags)?
         {
-            layout.begin = end;
+            let mut tag = vec![0; bytes as usize];
+            let read = peek.read_at(begin, &mut tag)?;
+            tag.truncate(read);
+            hide_chapters(&mut tag);
+            layout.tags = or(read_id3(tag), std::mem::take(&mut layout.tags));
         }
-        base = end;
     }
-    Ok(base)
+    Ok(())
+}
+
+/// Chapters hold frames, which may be chapters: some thousands within each other exhaust the stack.
+fn hide_chapters(tag: &mut [u8]) {
+    for at in 0..tag.len().saturating_sub(4) {
+        // Names of frames are followed by their sizes, words by letters.
+        if matches!(&tag[at..at + 4], b"CHAP" | b"CTOC") && tag[at + 4] < 8 {
+            tag[at] = b'X';
+        }
+    }
 }
 
 fn syncsafe(bytes: [u8; 4]) -> u64 {
