@@ -10,7 +10,8 @@ pub struct DecodeReport {
     /// Packets that could not be decoded, and gaps between the others. Where the container keeps
     /// time, silence stands in for them, so that what follows is in its place.
     pub lost_packets: u64,
-    /// Whether the stream broke off before its end.
+    /// Whether the stream broke off before its end. MPEG audio that ends between two frames cannot be
+    /// told from a whole one.
     pub truncated: bool,
     /// Seconds that the file declares beyond those decoded; 0 if fewer than 0.1, unknown, or
     /// estimated.

@@ -164,9 +164,10 @@ fn survey_w64(layout: &mut Layout, peek: &mut Peek<impl Read + Seek>, base: u64)
         match &chunk.name {
             b"fmt " => {
                 if let Some(read) = Format::read(peek, chunk.at, chunk.size)? {
-                    let mut bytes = vec![0; chunk.size.min(64) as usize & !1];
-                    peek.read_at(chunk.at, &mut bytes)?;
-                    format = Some((read, bytes));
+                    let mut fmt = vec![0; chunk.size.min(64) as usize & !1];
+                    peek.read_at(chunk.at, &mut fmt)?;
+                    trim(&mut fmt);
+                    format = Some((read, fmt));
                 }
             }
             b"data" => {
@@ -187,6 +188,20 @@ fn survey_w64(layout: &mut Layout, peek: &mut Peek<impl Read + Seek>, base: u64)
         }
     }
     Ok(())
+}
+
+/// Leaves of `fmt ` what the codec has, for the demuxer wants no more. Chunks of W64 may be padded.
+fn trim(fmt: &mut Vec<u8>) {
+    let length = match (fmt[0], fmt[1]) {
+        (1 | 3, 0) => 16,
+        (6 | 7, 0) => 18,
+        (0xfe, 0xff) => 40,
+        _ => return,
+    };
+    fmt.resize(length, 0);
+    if length == 18 {
+        fmt[16..].fill(0);
+    }
 }
 
 /// The header of a WAV whose data begin after `length` bytes, but for the last 8.
