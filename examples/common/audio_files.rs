@@ -7,9 +7,9 @@ use std::fs::{self, FileType};
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
 /// Files in folders are taken for audio if they have one of these extensions.
-const EXTENSIONS: [&str; 21] = [
-    "wav", "wave", "aif", "aiff", "aifc", "caf", "flac", "mp1", "mp2", "mp3", "m4a", "m4b", "mp4",
-    "aac", "alac", "ogg", "oga", "opus", "mka", "mkv", "webm",
+const EXTENSIONS: [&str; 24] = [
+    "wav", "wave", "rf64", "bw64", "w64", "aif", "aiff", "aifc", "caf", "flac", "mp1", "mp2",
+    "mp3", "m4a", "m4b", "mp4", "aac", "alac", "ogg", "oga", "opus", "mka", "mkv", "webm",
 ];
 
 /// The files themselves and, in place of each folder, the audio files in it and below, sorted.
