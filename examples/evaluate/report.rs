@@ -2,6 +2,7 @@
 
 use crate::degrade::Kind;
 use crate::plan::{Design, Source};
+use crate::text::printable;
 use crate::trial::{Outcome, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Result, Write};
@@ -200,6 +201,7 @@ impl<'a> Tally<'a> {
         let mut pairs: Vec<_> = self.confusions.iter().collect();
         pairs.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
         for ((from, to), n) in pairs.into_iter().take(CONFUSIONS) {
+            let (from, to) = (printable(from), printable(to));
             writeln!(out, "  {n} × {from}\n    taken for {to}")?;
         }
         Ok(())
@@ -241,13 +243,20 @@ pub fn tsv_line(kind: Kind, seconds: f64, source: &Source, outcome: &Outcome) ->
         Verdict::Wrong => "wrong",
         Verdict::Nothing => "nothing",
     };
-    let clean = |name: &str| name.replace(['\t', '\n', '\r'], " ");
     let (indexed, start_s) = (u8::from(source.track.is_some()), outcome.start_s);
     let name = kind.name().replace('−', "-");
-    let known = format!("{name}\t{seconds}\t{indexed}\t{}\t{start_s:.3}", clean(&source.name));
+    let known = format!("{name}\t{seconds}\t{indexed}\t{}\t{start_s:.3}", printable(&source.name));
     let answer = outcome.answer.as_ref().map_or_else(
         || "\t\t\t".into(),
-        |a| format!("{}\t{:.3}\t{}\t{:.3e}", clean(&a.name), a.offset_s, a.votes, a.false_alarms),
+        |a| {
+            format!(
+                "{}\t{:.3}\t{}\t{:.3e}",
+                printable(&a.name),
+                a.offset_s,
+                a.votes,
+                a.false_alarms
+            )
+        },
     );
     format!("{known}\t{verdict}\t{answer}")
 }
