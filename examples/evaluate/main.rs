@@ -4,6 +4,7 @@
 //! cargo run --release --example evaluate -- Music --plot figures.svg
 //! ```
 
+mod clips;
 mod codec;
 mod degrade;
 mod noise;
@@ -12,6 +13,7 @@ mod plot;
 mod report;
 mod rng;
 mod room;
+mod sources;
 mod spectral;
 mod trial;
 
@@ -32,15 +34,12 @@ mod text;
 
 use audio_files::track_name;
 use clap::Parser;
-use codec::Codec;
-use degrade::Kind;
+use clips::Maker;
 use earmark::{Config, HashIndex};
-use opening::open_audio;
 use plan::{Design, Source};
 use progress::Progress;
 use report::{TSV_HEADER, Tally, tsv_line};
-use rng::Rng;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
@@ -51,9 +50,6 @@ use text::{complain, count, printed, reason, shown};
 use trial::{Bench, Hands};
 
 const FEWEST_TRACKS: usize = 4;
-/// Overlaid music is taken from so many held-out tracks at most.
-const MOST_OTHERS: usize = 24;
-
 const AFTER_HELP: &str = "\
 Some of the tracks are held out, the others indexed. From both, clips are cut at
 random places, degraded and looked up. Clips of indexed tracks should be found;
@@ -167,7 +163,7 @@ fn run(options: &Options) -> Result<(), String> {
     }
     let outside: HashSet<PathBuf> = files[inside..].iter().cloned().collect();
     files.retain(|file| seen.insert(track_name(file)));
-    let files = without_copies(files);
+    let files = sources::without_copies(files);
     if files.len() < FEWEST_TRACKS {
         let found = count(files.len(), "audio file");
         return Err(format!("{found}: it takes {FEWEST_TRACKS} at least"));
@@ -183,8 +179,8 @@ fn run(options: &Options) -> Result<(), String> {
     };
     let mut index = HashIndex::new(Config::default()).map_err(|e| reason(&e))?;
     ingest::ingest(&mut index, &indexed, jobs, &AtomicBool::new(false), |_| Ok(()))?;
-    let mut present = indexed_sources(&index, indexed);
-    let mut absent = held_out_sources(held);
+    let mut present = sources::indexed(&index, indexed);
+    let mut absent = sources::held_out(held);
     if present.len() < 2 || absent.len() < 2 {
         return Err("too few of the files can be read".into());
     }
@@ -193,13 +189,13 @@ fn run(options: &Options) -> Result<(), String> {
     lengths_s.sort_by(f64::total_cmp);
     lengths_s.dedup();
     let longest_s = lengths_s.last().copied().unwrap_or(1.0);
-    let others = others(&absent, longest_s, options.seed, jobs);
-    let design = Design { kinds: kinds(others.len()), lengths_s, seed: options.seed };
+    let others = sources::others(absent.iter(), longest_s, options.seed, jobs);
+    let design = Design { kinds: sources::kinds(others.len()), lengths_s, seed: options.seed };
     design.deal(&mut present, options.clips * design.cells(), true);
     design.deal(&mut absent, options.absent_clips.unwrap_or(10 * design.cells()), false);
 
-    let bench =
-        Bench { index: &index, design: &design, max_false_alarms: options.false_alarms, others };
+    let maker = Maker { design: &design, others };
+    let bench = Bench { index: &index, maker, max_false_alarms: options.false_alarms };
     let mut tally = Tally::new(&design, options.false_alarms);
     let sources: Vec<Source> = present.into_iter().chain(absent).collect();
     measure(&bench, &sources, jobs, &mut tally, tsv.as_mut())?;
@@ -222,97 +218,9 @@ fn run(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Leaves out files that are the same, byte for byte, as one before: half of a pair must not be held
-/// out while the other is indexed.
-fn without_copies(files: Vec<PathBuf>) -> Vec<PathBuf> {
-    let mut kept: Vec<PathBuf> = Vec::new();
-    let mut by_size: HashMap<u64, Vec<usize>> = HashMap::new();
-    for file in files {
-        let size = std::fs::metadata(&file).map_or(0, |data| data.len());
-        let alike = by_size.entry(size).or_default();
-        // Files of equal size are few, and fewer differ.
-        let content = if size == 0 || alike.is_empty() { None } else { std::fs::read(&file).ok() };
-        let is_copy = |&i: &usize| {
-            content.as_ref().is_some_and(|c| std::fs::read(&kept[i]).is_ok_and(|other| other == *c))
-        };
-        if let Some(&i) = alike.iter().find(|i| is_copy(i)) {
-            complain(&format!("note: {} is left out: it is {}", shown(&file), shown(&kept[i])));
-            continue;
-        }
-        alike.push(kept.len());
-        kept.push(file);
-    }
-    kept
-}
-
 fn create(path: &Path) -> Result<BufWriter<File>, String> {
     let file = File::create(path).map_err(|e| format!("cannot create {}: {e}", shown(path)))?;
     Ok(BufWriter::new(file))
-}
-
-fn indexed_sources(index: &HashIndex, files: Vec<PathBuf>) -> Vec<Source> {
-    let known = |path: PathBuf| {
-        let name = track_name(&path);
-        let track = index.catalog().find(&name)?;
-        let (track, duration_s) = (Some(track.id), Some(track.duration_s));
-        Some(Source { path, name, track, duration_s, clips: Vec::new() })
-    };
-    files.into_iter().filter_map(known).collect()
-}
-
-/// Those that can be opened.
-fn held_out_sources(files: Vec<PathBuf>) -> Vec<Source> {
-    let opened = |path: PathBuf| {
-        let name = track_name(&path);
-        match open_audio(&path, &trial::analysis()) {
-            Ok(reader) => {
-                let duration_s = reader.info().declared_duration_s;
-                Some(Source { path, name, track: None, duration_s, clips: Vec::new() })
-            }
-            Err(e) => {
-                complain(&format!("failed: {}: {}", shown(&path), reason(&e)));
-                None
-            }
-        }
-    };
-    files.into_iter().filter_map(opened).collect()
-}
-
-/// Stretches of held-out tracks to be mixed with clips of others.
-fn others(absent: &[Source], length_s: f64, seed: u64, jobs: usize) -> Vec<(String, Vec<f32>)> {
-    let sources: Vec<(usize, &Source)> = absent.iter().take(MOST_OTHERS).enumerate().collect();
-    let mut others = Vec::new();
-    let mut progress = Progress::new(sources.len());
-    let work = |(): &mut (), (i, source): &(usize, &Source)| {
-        trial::stretch(&source.path, length_s, &mut Rng::of(seed, &[3, *i as u64]))
-    };
-    let take = |(_, source): &(usize, &Source), found: Result<Option<Vec<f32>>, String>| {
-        match found {
-            Ok(Some(samples)) => others.push((source.name.clone(), samples)),
-            Ok(None) => {}
-            Err(why) => progress.say(&format!("failed: {}: {why}", shown(&source.path))),
-        }
-        progress.file_done(length_s);
-        Ok::<(), std::convert::Infallible>(())
-    };
-    let Ok(()) = ordered::in_order(&sources, jobs, || (), work, take);
-    others
-}
-
-/// The degradations that can be made, with `others` stretches of other music.
-fn kinds(others: usize) -> Vec<Kind> {
-    let mut kinds = Kind::without_codecs();
-    if others < 2 {
-        complain("note: the held-out tracks are too few or too short to be mixed with others");
-        kinds.retain(|kind| *kind != Kind::Overlay);
-    }
-    for codec in Codec::ALL {
-        match codec.check() {
-            Ok(()) => kinds.push(Kind::Codec(codec)),
-            Err(why) => complain(&format!("note: {} is left out: {why}", codec.name())),
-        }
-    }
-    kinds
 }
 
 fn measure(
@@ -323,7 +231,7 @@ fn measure(
     mut tsv: Option<&mut BufWriter<File>>,
 ) -> Result<(), String> {
     let mut progress = Progress::new(sources.len());
-    let lengths_s = &bench.design.lengths_s;
+    let lengths_s = &bench.maker.design.lengths_s;
     let mut unfit = 0;
     let mut write = |line: &str| match &mut tsv {
         Some(tsv) => writeln!(tsv, "{line}").map_err(|e| format!("cannot write the TSV: {e}")),
@@ -342,7 +250,7 @@ fn measure(
                 progress.say(&format!("warning: {path}: {clips} left out: {why}"));
             }
             for outcome in &outcomes.done {
-                let kind = bench.design.kinds[outcome.clip.kind];
+                let kind = bench.maker.design.kinds[outcome.clip.kind];
                 write(&tsv_line(kind, lengths_s[outcome.clip.length], source, outcome))?;
                 tally.count(source, outcome);
             }
