@@ -32,9 +32,13 @@ fn build(c: &mut Criterion) {
         b.iter_batched(|| catalog.clone(), HashIndex::from_catalog, BatchSize::LargeInput);
     });
 
-    assert_eq!(KdIndex::new(catalog.clone()).len(), landmarks);
+    assert_eq!(KdIndex::new(catalog.clone()).unwrap().len(), landmarks);
     group.bench_function("kd", |b| {
-        b.iter_batched(|| catalog.clone(), KdIndex::new, BatchSize::LargeInput);
+        b.iter_batched(
+            || catalog.clone(),
+            |catalog| KdIndex::new(catalog).unwrap(),
+            BatchSize::LargeInput,
+        );
     });
 }
 
@@ -50,11 +54,15 @@ fn points(c: &mut Criterion) {
             index.add(TrackInfo::named(i.to_string()), fingerprint).unwrap();
         }
         let catalog = index.into_catalog();
-        let tree = KdIndex::new(catalog.clone());
+        let tree = KdIndex::new(catalog.clone()).unwrap();
         assert_eq!(tree.catalog().tracks().len(), tracks);
         group.throughput(Throughput::Elements(tree.len() as u64));
         group.bench_function(format!("build, {} points", tree.len()), |b| {
-            b.iter_batched(|| catalog.clone(), KdIndex::new, BatchSize::LargeInput);
+            b.iter_batched(
+                || catalog.clone(),
+                |catalog| KdIndex::new(catalog).unwrap(),
+                BatchSize::LargeInput,
+            );
         });
         group.throughput(audio(library.clips_s()));
         group.bench_function(format!("search, {} points", tree.len()), |b| {
@@ -66,7 +74,7 @@ fn points(c: &mut Criterion) {
 fn search(c: &mut Criterion) {
     let library = Library::new();
     let hash = library.index();
-    let kd = KdIndex::new(library.index().into_catalog());
+    let kd = KdIndex::new(library.index().into_catalog()).unwrap();
     let config = MatchConfig::default();
     let mut group = c.benchmark_group("search");
     group.throughput(audio(library.clips_s()));

@@ -8,13 +8,13 @@ mod common;
 use common::{audio, music, quick};
 use criterion::{Criterion, criterion_group, criterion_main};
 use earmark::bands::SubFingerprinter;
-use earmark::clarity::clarity;
 use earmark::config::StftConfig;
+use earmark::evidence::missing::shortfall;
+use earmark::evidence::peaks::LevelMap;
+use earmark::evidence::quality::clarity;
 use earmark::landmark::pair_all;
 use earmark::peaks::{Peak, PeakPicker, STEPS};
-use earmark::shortfall::shortfall;
 use earmark::spectrogram::{Frame, Stft};
-use earmark::verification::LevelMap;
 use earmark::{
     AudioReader, Config, Fingerprinter, HashIndex, MatchConfig, Resampler, SampleRate, TrackInfo,
 };

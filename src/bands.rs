@@ -7,11 +7,11 @@
 //! for differences between neighbours): whether the band's share of the sound, over four frames, is
 //! larger than its average over the four seconds around them.
 //!
-//! They find nothing by themselves. [`agreement`](crate::agreement) asks how well those of a track
+//! They find nothing by themselves. [`evidence::bands`](crate::evidence::bands) asks how well those of a track
 //! go with a clip where the peaks put it.
 
+use crate::arithmetic::greater;
 use crate::config::StftConfig;
-use crate::peaks::greater;
 use std::collections::VecDeque;
 use std::ops::Range;
 

@@ -176,6 +176,12 @@ pub enum Error {
         /// The limit, in seconds.
         limit_s: f64,
     },
+    /// A recording of more frames than the times of peaks can count.
+    #[error("the recording is longer than {limit_s:.0} s: cut it into pieces")]
+    RecordingTooLong {
+        /// The limit, in seconds.
+        limit_s: f64,
+    },
     /// A name or tag that is too long to be stored.
     #[error("the track's {field} is {bytes} bytes long, but {limit} are the most: shorten it")]
     TextTooLong {
@@ -194,6 +200,12 @@ pub enum Error {
     Locked {
         /// The index.
         path: PathBuf,
+    },
+    /// The KD-tree could not be built.
+    #[error("the KD-tree could not be built ({reason}): use the hash index")]
+    KdTree {
+        /// What the tree said.
+        reason: String,
     },
 }
 

@@ -12,7 +12,7 @@ use crate::resample::Resampler;
 use crate::sealed::{self, Kind};
 use crate::source::Source;
 use crate::spectrogram::Stft;
-use crate::units::{ConfigId, SampleRate};
+use crate::units::{ConfigId, STEPS, SampleRate};
 use query::Clip;
 use std::io::Cursor;
 #[cfg(feature = "decode")]
@@ -233,9 +233,15 @@ impl Fingerprinter {
     /// Ends the signal and gives its fingerprint; the next push begins another one.
     ///
     /// # Errors
-    /// [`Error::TooShort`], [`Error::Silent`] or [`Error::Featureless`] where there is no landmark.
+    /// [`Error::TooShort`], [`Error::Silent`] or [`Error::Featureless`] where there is no landmark,
+    /// [`Error::RecordingTooLong`] beyond 2^28 frames: 99 days in the default configuration.
     pub fn finish(&mut self) -> Result<Fingerprint> {
         let duration_s = self.end();
+        // Times of peaks do not go farther.
+        let limit_s = f64::from(u32::MAX / STEPS) * self.config.stft.hop_s();
+        if duration_s > limit_s {
+            return Err(Error::RecordingTooLong { limit_s });
+        }
         let peaks = if self.peaks.capacity() > KEPT_PEAKS {
             // A long signal's buffer goes with it, rather than be there twice.
             let mut peaks = std::mem::take(&mut self.peaks);
@@ -481,5 +487,26 @@ impl Fingerprinter {
         } else {
             Error::Featureless { duration_s }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::music;
+
+    #[test]
+    fn a_recording_whose_peaks_have_no_times_is_refused() {
+        let mut fingerprinter = Fingerprinter::new(Config::default()).unwrap();
+        for (days, fits) in [(99, true), (100, false)] {
+            fingerprinter.push(&music(3.0, 1), SampleRate::default());
+            // As if so much had come before.
+            fingerprinter.samples += days * 24 * 3600 * 8000;
+            match fingerprinter.finish() {
+                Ok(_) => assert!(fits, "{days} days"),
+                Err(Error::RecordingTooLong { .. }) => assert!(!fits, "{days} days"),
+                Err(other) => panic!("{other}"),
+            }
+        }
     }
 }

@@ -4,13 +4,13 @@
 //! of like size are merged, so that adding stays cheap and looking up stays possible at any time.
 //! A removed track is forgotten at once; its postings go at the next save.
 
-use crate::alignment::{Hits, LandmarkIndex};
 use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, Query};
 use crate::landmark::Landmark;
-use crate::matching::{Match, MatchConfig};
+use crate::search::candidates::{Hits, LandmarkIndex, MAX_HITS};
+use crate::search::{Match, MatchConfig};
 use crate::segment::{Entry, Postings, Segment};
 use crate::storage;
 use crate::units::TrackId;
@@ -182,7 +182,7 @@ impl HashIndex {
     /// # Errors
     /// [`Error::ConfigMismatch`] for a query made in another way.
     pub fn search(&self, query: &Query, config: &MatchConfig) -> Result<Vec<Match>> {
-        crate::matching::search(self, query, config)
+        crate::search::search(self, query, config)
     }
 }
 
@@ -206,8 +206,11 @@ impl LandmarkIndex for HashIndex {
             });
         }
         let longest = longest(&found);
+        let all: usize = found.iter().map(|f| f.postings).filter(|n| *n <= longest).sum();
+        // Where there are too many hits, some landmarks all over the clip stand for the others.
+        let each = all.div_ceil(MAX_HITS).max(1);
         for Found { landmark, postings, lists: of_hash } in found {
-            if postings <= longest {
+            if postings <= longest && landmark.is_multiple_of(each) {
                 hits.begin(landmark, postings);
                 lists[of_hash].iter().for_each(|postings| hits.extend(postings.clone()));
             }

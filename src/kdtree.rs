@@ -6,13 +6,13 @@
 //! It lives in memory and has no file of its own: it is built from the peaks that the file of a hash
 //! index holds, three million landmarks a second on each core.
 
-use crate::alignment::{Hits, LandmarkIndex};
 use crate::catalog::Catalog;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fingerprint::Query;
 use crate::landmark::Landmark;
-use crate::matching::{Match, MatchConfig};
 use crate::peaks::STEPS;
+use crate::search::candidates::{Hits, LandmarkIndex};
+use crate::search::{Match, MatchConfig};
 use kiddo::{Chebyshev, Eytzinger, KdTree, VecOfArenas};
 
 /// Frequency of the anchor, frequency and time to the target: in frames and bins.
@@ -36,7 +36,7 @@ type Tree = KdTree<
 /// # let mut fingerprinter = Fingerprinter::new(Config::default())?;
 /// let mut index = HashIndex::new(Config::default())?;
 /// index.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
-/// let index = KdIndex::new(index.into_catalog());
+/// let index = KdIndex::new(index.into_catalog())?;
 ///
 /// let clip = fingerprinter.query(&song[40_000..80_000], rate)?;
 /// assert_eq!(index.search(&clip, &MatchConfig::default())?[0].name, "song");
@@ -45,7 +45,7 @@ type Tree = KdTree<
 #[derive(Debug)]
 pub struct KdIndex {
     catalog: Catalog,
-    /// Points with the frame of the global line at which each stands.
+    /// Points with the frame of the global line at which each stands. `None` where there is no point.
     tree: Option<Tree>,
 }
 
@@ -61,18 +61,23 @@ fn coordinates(landmark: &Landmark) -> [f32; DIMENSIONS] {
 impl KdIndex {
     /// Builds the tree from the peaks of a catalog's tracks (on all cores with the feature
     /// `parallel`).
-    #[must_use]
-    pub fn new(catalog: Catalog) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::KdTree`] where the tree cannot be built.
+    pub fn new(catalog: Catalog) -> Result<Self> {
         let config = catalog.config();
         let points = catalog.flat_map(|track| {
             let landmarks = track.pair(config);
             landmarks.iter().map(|l| (coordinates(l), track.posting(l))).collect()
         });
-        // Leaves grow where many points are equal, so there is no set of points that does not fit.
-        let tree =
-            Tree::new_from_source(&points, |point, axis| point.0[axis], |_, point| point.1).ok();
-        let tree = tree.filter(|_| !points.is_empty());
-        Self { catalog, tree }
+        let tree = if points.is_empty() {
+            None
+        } else {
+            let tree =
+                Tree::new_from_source(&points, |point, axis| point.0[axis], |_, point| point.1);
+            Some(tree.map_err(|e| Error::KdTree { reason: e.to_string() })?)
+        };
+        Ok(Self { catalog, tree })
     }
 
     /// The tracks.
@@ -96,9 +101,9 @@ impl KdIndex {
     /// Finds the tracks that a clip comes from, best first.
     ///
     /// # Errors
-    /// [`Error::ConfigMismatch`](crate::Error::ConfigMismatch) for a query made in another way.
+    /// [`Error::ConfigMismatch`] for a query made in another way.
     pub fn search(&self, query: &Query, config: &MatchConfig) -> Result<Vec<Match>> {
-        crate::matching::search(self, query, config)
+        crate::search::search(self, query, config)
     }
 }
 

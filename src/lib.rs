@@ -47,13 +47,9 @@
 //! | summarise | [`bands`] | levels | sub-fingerprints: which bands are louder than usual |
 //! | all of these | [`fingerprint`] | samples or files | fingerprints and queries |
 //! | keep | [`catalog`], [`index`](mod@index), [`kdtree`] | fingerprints | an index |
-//! | align | [`alignment`] | a query and an index | places where many landmarks agree |
-//! | verify | [`verification`] | such a place | evidence: are the track's peaks there in the clip? |
-//! | confirm | [`agreement`], [`coherence`] | the strongest of them | evidence: do the bands, and the phases, go together? |
-//! | object | [`mod@shortfall`] | the strongest of them | what of the track the clip does not have |
-//! | expect | [`clarity`] | a clip's levels and peaks | how strong its true match would be |
-//! | decide | [`matching`] | evidence and clarity | matches, best first |
-//! | again, otherwise | [`speed`] | a clip not found, assumed speeds | places and the speeds that fit them |
+//! | propose | [`search::candidates`] | a query and an index | places where many landmarks agree |
+//! | weigh | [`evidence`] | such a place | z-scores of peaks, bands and phases; what is missing |
+//! | decide | [`search`] | evidence | matches, best first; why a track is one, or is not |
 //!
 //! What can be set is in [`config`] (how audio is analysed; stored with every index) and in
 //! [`MatchConfig`] (how to search; may differ each time).
@@ -95,31 +91,26 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod agreement;
-pub mod alignment;
 pub mod bands;
 pub mod catalog;
-pub mod clarity;
-pub mod coherence;
 pub mod config;
 #[cfg(feature = "decode")]
 pub mod decode;
 pub mod error;
+pub mod evidence;
 pub mod fingerprint;
 pub mod index;
 pub mod kdtree;
 pub mod landmark;
 pub mod lock;
-pub mod matching;
 pub mod peaks;
 pub mod resample;
-pub mod shortfall;
+pub mod search;
 pub mod spectrogram;
-pub mod speed;
 pub mod tags;
 pub mod units;
-pub mod verification;
 
+mod arithmetic;
 mod packing;
 mod replacing;
 mod sealed;
@@ -149,11 +140,9 @@ pub use kdtree::KdIndex;
 #[doc(inline)]
 pub use lock::IndexLock;
 #[doc(inline)]
-pub use matching::{Match, MatchConfig, Span};
-#[doc(inline)]
 pub use resample::Resampler;
 #[doc(inline)]
-pub use speed::SpeedRange;
+pub use search::{Match, MatchConfig, Span, SpeedRange};
 #[doc(inline)]
 pub use tags::Tags;
 #[doc(inline)]

@@ -11,19 +11,18 @@
 //! The constellation of peaks goes back to A. Wang, "An industrial-strength audio search algorithm"
 //! (ISMIR 2003); positions are refined by a parabola through the neighbouring cells.
 
+use crate::arithmetic::{greater, sum};
 use crate::config::{PeakConfig, StftConfig};
-use crate::spectrogram::{Axes, Frame, PhaseAdvance, sum};
+use crate::spectrogram::{Axes, Frame, PhaseAdvance};
 use crate::wide;
 use bincode::{Decode, Encode};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
+pub use crate::units::STEPS;
 pub(crate) use sliding::sliding_max;
 
 mod sliding;
-
-/// Steps of [`Peak::time`] per frame and of [`Peak::bin`] per bin.
-pub const STEPS: u32 = 16;
 
 /// A peak stands at least this far above its bin's level at one end of its reach in time.
 const MIN_RISE_DB: f32 = 0.1;
@@ -345,12 +344,6 @@ fn rank(mut new: Candidate, waiting: &mut VecDeque<Candidate>) {
 pub(crate) fn vertex(left: f32, middle: f32, right: f32) -> f32 {
     let curvature = 2.0 * middle - left - right;
     if curvature <= 0.0 { 0.0 } else { (0.5 * (right - left) / curvature).clamp(-0.5, 0.5) }
-}
-
-/// The greater of two numbers, neither of which is NaN: one instruction, unlike `f32::max`.
-#[inline(always)]
-pub(crate) fn greater(a: f32, b: f32) -> f32 {
-    if a > b { a } else { b }
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //!
 //! [`Stft`] is the streaming form and the only implementation; [`Spectrogram`] collects its frames.
 
+use crate::arithmetic::{greater, sum};
 use crate::config::StftConfig;
 use crate::error::Result;
-use crate::peaks::greater;
 use crate::wide;
 use ndarray::{Array2, ArrayView1, Axis};
 use real::{Bins, RealSpectrum};
@@ -180,20 +180,6 @@ impl Stft {
             },
         )
     }
-}
-
-/// Sums in eight lanes: vectorises, and the order of additions never depends on the machine.
-#[inline(always)]
-pub(crate) fn sum(values: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; 8];
-    let chunks = values.chunks_exact(8);
-    let rest: f32 = chunks.remainder().iter().sum();
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += value;
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
 }
 
 /// 10 · log10(power), floored at [`FLOOR_DB`], to within 0.0002 dB.

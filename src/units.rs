@@ -4,6 +4,9 @@ use crate::error::Error;
 use bincode::{Decode, Encode};
 use std::fmt;
 
+/// Steps of a peak's time per frame, and of its frequency per bin.
+pub const STEPS: u32 = 16;
+
 /// Names one track of an index. Assigned by the index when a track is added, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct TrackId(pub u32);

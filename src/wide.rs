@@ -35,10 +35,10 @@ pub(crate) fn run<R>(work: impl FnOnce() -> R) -> R {
 
 #[cfg(test)]
 mod tests {
+    use crate::evidence::peaks::LevelMap;
     use crate::peaks::PeakPicker;
     use crate::spectrogram::Stft;
     use crate::testing::{music, noise};
-    use crate::verification::LevelMap;
     use crate::{Config, Resampler, SampleRate};
     use std::cell::Cell;
 

@@ -204,7 +204,7 @@ fn other_configurations_are_refused() {
     let print = other.fingerprint(song, rate(RATE_HZ)).unwrap();
     let clip = other.query(song, rate(RATE_HZ)).unwrap();
     let mut index = index();
-    let kd = KdIndex::new(index.catalog().clone());
+    let kd = KdIndex::new(index.catalog().clone()).unwrap();
     let search = MatchConfig::default();
     for error in [
         index.add(TrackInfo::named("x"), &print).unwrap_err(),
@@ -235,20 +235,28 @@ fn other_configurations_are_refused() {
 #[test]
 fn extreme_search_settings_do_no_harm() {
     let index = index();
-    let kd = KdIndex::new(index.catalog().clone());
+    let kd = KdIndex::new(index.catalog().clone()).unwrap();
     let usual = MatchConfig::default();
     let search = |config: &MatchConfig| {
         [&index.search(&example().clip, config), &kd.search(&example().clip, config)]
             .map(|m| m.as_ref().unwrap().len())
     };
     assert_eq!(search(&usual), [1, 1]);
-    assert_eq!(search(&MatchConfig { candidates: 0, ..usual.clone() }), [0, 0]);
     assert_eq!(search(&MatchConfig { max_false_alarms: 0.0, ..usual.clone() }), [0, 0]);
-    assert_eq!(search(&MatchConfig { max_false_alarms: f64::NAN, ..usual.clone() }), [0, 0]);
+    for (nonsense, named) in [
+        (MatchConfig { candidates: 0, ..usual.clone() }, "candidates"),
+        (MatchConfig { max_false_alarms: f64::NAN, ..usual.clone() }, "max_false_alarms"),
+        (MatchConfig { probe_steps: u32::MAX / 2, ..usual.clone() }, "probe_steps"),
+    ] {
+        match kd.search(&example().clip, &nonsense) {
+            Err(Error::Config { field, .. }) => assert_eq!(field, named),
+            other => panic!("{other:?}"),
+        }
+    }
     assert_eq!(search(&MatchConfig { max_matches: 1, ..usual.clone() }), [1, 1]);
     let exact = MatchConfig { probe_steps: 0, tolerance_steps: 0, ..usual.clone() };
     assert_eq!(search(&exact), [1, 1], "a clip cut at a hop or nearly so");
-    let wide = MatchConfig { probe_steps: u32::MAX / 2, tolerance_steps: 64, ..usual.clone() };
+    let wide = MatchConfig { probe_steps: 8, tolerance_steps: 64, ..usual.clone() };
     assert_eq!(search(&wide), [1, 1]);
     let all = MatchConfig { max_matches: usize::MAX, max_false_alarms: f64::MAX, ..usual };
     assert!(search(&all)[0] >= 1);

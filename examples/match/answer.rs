@@ -15,8 +15,8 @@ pub enum Matcher {
 }
 
 impl Matcher {
-    pub fn kd(index: HashIndex) -> Self {
-        Self::Kd(KdIndex::new(index.into_catalog()))
+    pub fn kd(index: HashIndex) -> earmark::Result<Self> {
+        Ok(Self::Kd(KdIndex::new(index.into_catalog())?))
     }
 
     pub fn catalog(&self) -> &Catalog {

@@ -174,7 +174,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     let index = library::open_library(&options.library, jobs)?;
     let matcher = match options.matcher {
         Lookup::Hash => Matcher::Hash(index),
-        Lookup::Kd => Matcher::kd(index),
+        Lookup::Kd => Matcher::kd(index).map_err(|e| text::reason(&e))?,
     };
     let mut printer: Box<dyn Printer + '_> = match options.format {
         Format::Table => Box::new(table::Table::new(matcher.catalog())),

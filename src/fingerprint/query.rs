@@ -1,14 +1,14 @@
 //! Clips, as they are looked up.
 
-use crate::agreement::BandLevels;
-use crate::clarity::{Moments, of_moments};
-use crate::coherence::Phases;
 use crate::config::StftConfig;
+use crate::evidence::bands::BandLevels;
+use crate::evidence::peaks::{LevelMap, LevelMapper};
+use crate::evidence::phases::Phases;
+use crate::evidence::quality::{Moments, of_moments};
 use crate::landmark::Landmark;
 use crate::peaks::Peak;
 use crate::spectrogram::Frame;
 use crate::units::ConfigId;
-use crate::verification::{LevelMap, LevelMapper};
 
 /// A clip as the matchers want it: more peaks and more landmarks than a reference keeps.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +67,7 @@ impl Query {
     }
 
     /// How strong its true match would be, as a multiple of what is usual: see
-    /// [`clarity`](crate::clarity::clarity).
+    /// [`clarity`](crate::evidence::quality::clarity).
     #[must_use]
     pub fn clarity(&self) -> f32 {
         self.clarity

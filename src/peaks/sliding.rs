@@ -1,6 +1,6 @@
 //! The maximum of all cells within reach of each.
 
-use super::greater;
+use crate::arithmetic::greater;
 use crate::wide;
 
 /// Cells of which the maxima are taken side by side.

@@ -1,7 +1,7 @@
 //! Phases of bins.
 
 use crate::config::StftConfig;
-use crate::peaks::STEPS;
+use crate::units::STEPS;
 
 /// Takes the phase of a bin of a frame to a partial's, at a time close by.
 #[derive(Clone, Copy, Debug, PartialEq)]

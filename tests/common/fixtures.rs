@@ -107,7 +107,7 @@ pub fn indexes_of<'a>(tracks: impl IntoIterator<Item = (&'a str, &'a [f32])>) ->
         let fingerprint = fingerprinter.fingerprint(samples, super::rate(RATE_HZ)).unwrap();
         hash.add(TrackInfo::named(name), &fingerprint).unwrap();
     }
-    let kd = KdIndex::new(hash.catalog().clone());
+    let kd = KdIndex::new(hash.catalog().clone()).unwrap();
     Indexes { hash, kd }
 }
 

@@ -8,9 +8,9 @@
 //! recognition of persons (J. Fierrez-Aguilar et al., "Discriminative multimodal biometric
 //! authentication based on quality measures", 2005).
 
+use crate::arithmetic::sum;
 use crate::bands::SILENCE_DB;
 use crate::peaks::Peak;
-use crate::spectrogram::sum;
 
 /// A trait farther from its average, in deviations, says no more than this.
 const FARTHEST: f64 = 2.0;
@@ -45,7 +45,7 @@ impl Trait {
 /// `silent` holds do not count. What is usual was learnt with the default configuration.
 ///
 /// ```
-/// use earmark::clarity::clarity;
+/// use earmark::evidence::quality::clarity;
 /// let levels_db: Vec<f32> = (0..1000u32).map(|i| -((i * i) as f32 % 59.0)).collect();
 /// assert!((0.2..5.0).contains(&clarity(&levels_db, 100, |_| false, &[])));
 /// ```

@@ -1,28 +1,29 @@
-//! How many false alarms a strength means.
+//! From strengths to false alarms, for one clip in one index.
 
 use crate::catalog::Catalog;
 use crate::fingerprint::Query;
 
-/// The strongest of all false alignments usually has this strength, in clips of 5 s.
+/// The strongest of all false places usually has this strength, in clips of 5 s.
 const USUAL_RIVAL: f64 = 3.0;
-/// Share of what the strongest rival has beyond that which is taken off. What else the index holds
-/// tells how far chance goes for this clip: to the beat and in the same key, it goes far.
+/// Share of what the rival has beyond that which is taken off. A rival tells how far chance goes for
+/// this clip: to the beat and in the same key, it goes far.
 const RIVAL_SHARE: f64 = 0.5;
-/// False alarms in a search with 200 alignments: 10^(CHANCE − CHANCE_SLOPE · (strength + coherence)) by
-/// chance, which does not make phases agree, both counting (length / 5 s)^LENGTH_POWER times, for
-/// chance goes less far in longer clips. The size of the index changes nothing: it is the 200 with
-/// most votes in any.
+/// False alarms by chance in a search with 200 places: 10^(CHANCE − CHANCE_SLOPE · (strength +
+/// coherence)). Both count (length / 5 s)^LENGTH_POWER times, for chance goes less far in longer
+/// clips. The size of the index changes nothing: it is the 200 places with most votes in any.
 const CHANCE: f64 = 2.8;
 const CHANCE_SLOPE: f64 = 1.2;
 const LENGTH_POWER: f64 = 0.4;
-/// And 10^(RELATED − RELATED_SLOPE · strength / clarity^CLARITY_POWER) by music of the same making,
-/// tempo, keys, sounds, whole bars, in an index of so many hours: the clearer the clip, the farther
-/// that goes. Measured, as the above, on 16,000 clips of tracks that were held out of a collection.
+/// False alarms by music of the same making (tempo, keys, sounds, whole bars):
+/// 10^(RELATED − RELATED_SLOPE · strength / clarity^CLARITY_POWER). The clearer the clip is, the
+/// farther that goes. All these numbers were fitted to 16,000 clips of tracks that were held out of
+/// a collection.
 const RELATED: f64 = 0.0;
 const RELATED_SLOPE: f64 = 0.33;
 const CLARITY_POWER: f64 = 0.6;
+/// In an index of so many hours. In a smaller one there is less related music; in a larger one there
+/// is not more, for few of its tracks are of one making with the clip (docs/recall.md).
 const RELATED_HOURS: f64 = 7.6;
-/// Of twice as much music, not all is as likely to be related to the clip.
 const HOURS_POWER: f64 = 0.5;
 /// Less is taken for as much.
 const FEWEST_HOURS: f64 = 1.0;
@@ -30,7 +31,7 @@ const FEWEST_HOURS: f64 = 1.0;
 /// The law of false alarms for one clip in one index.
 #[derive(Clone, Copy)]
 pub struct Law {
-    /// Alignments that were verified, in 200.
+    /// Places that were verified, in 200.
     share: f64,
     longer: f64,
     clearer: f64,
@@ -41,18 +42,24 @@ impl Law {
     pub fn new(query: &Query, catalog: &Catalog, verified: usize) -> Self {
         // Not by the durations, which come from outside.
         let hours = catalog.frames() as f64 * catalog.config().stft.hop_s() / 3600.0;
+        let hours = hours.clamp(FEWEST_HOURS, RELATED_HOURS);
         Self {
             share: verified as f64 / 200.0,
             longer: (query.duration_s() / 5.0).powf(LENGTH_POWER),
             clearer: f64::from(query.clarity()).powf(CLARITY_POWER),
-            larger: (hours.max(FEWEST_HOURS) / RELATED_HOURS).powf(HOURS_POWER),
+            larger: (hours / RELATED_HOURS).powf(HOURS_POWER),
         }
     }
 
-    /// False alarms of at least this strength and coherence, where the strongest rival has the
-    /// strength `rival`.
+    /// The strength that the strongest false place usually has in a clip of this length.
+    pub fn usual_rival(&self) -> f64 {
+        USUAL_RIVAL / self.longer
+    }
+
+    /// False alarms of at least this strength and coherence, where the rival has the strength
+    /// `rival`.
     pub fn false_alarms(&self, strength: f64, coherence: f64, rival: f64) -> f64 {
-        let strength = strength - RIVAL_SHARE * (rival - USUAL_RIVAL / self.longer);
+        let strength = strength - RIVAL_SHARE * (rival - self.usual_rival());
         let by_chance = 10f64.powf(CHANCE - CHANCE_SLOPE * (strength + coherence) * self.longer);
         let related = 10f64.powf(RELATED - RELATED_SLOPE * strength / self.clearer);
         self.share * (by_chance + self.larger * related)

@@ -3,11 +3,13 @@
 //! The ratio of a change of pitch shows in the frequencies, to a few hundredths of a per cent. A
 //! tempo shows in times only: it is fitted to those of the peaks that clip and track share.
 
-use super::{Change, LEAD, Playback, Rung, SpeedRange, on_clip};
-use crate::alignment::Alignment;
+use super::alignment::{Alignment, LEAD, on_clip};
+use super::config::SpeedRange;
+use super::ladder::Rung;
+use super::playback::{Change, Playback};
+use crate::evidence::peaks::Evidence;
 use crate::fingerprint::Query;
 use crate::peaks::STEPS;
-use crate::verification::Evidence;
 use std::ops::Range;
 
 /// Alignments whose ratio is narrowed down.
@@ -68,8 +70,8 @@ pub(crate) fn retune<'a>(
     let frames = window(query, &alignment, WINDOW_FRAMES);
     Change::ALL.into_iter().map(move |change| {
         let reach = match change {
-            Change::Tempo => range.reach,
-            Change::Speed | Change::Pitch => range.reach.min(UNCHANGED_REACH),
+            Change::Tempo => range.reach(),
+            Change::Speed | Change::Pitch => range.reach().min(UNCHANGED_REACH),
         };
         let rung = Rung { change, log_ratio: 0.0, alignment };
         let places = Places { shifts: 4, shift_steps: i64::from(STEPS) / 2 };

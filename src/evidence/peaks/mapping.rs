@@ -1,8 +1,9 @@
 //! Making a [`LevelMap`], frame by frame.
 
 use super::{BIN_DISTANCES, CELLS, FRAME_DISTANCES, LevelMap, NEIGHBOURHOODS, chance};
+use crate::arithmetic::greater;
 use crate::packing::make_room;
-use crate::peaks::{greater, in_half_db, sliding_max, vertex};
+use crate::peaks::{in_half_db, sliding_max, vertex};
 
 /// Frames to each side that decide what a frame's cells are.
 const REACH: usize = NEIGHBOURHOODS[NEIGHBOURHOODS.len() - 1].0;

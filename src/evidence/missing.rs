@@ -8,8 +8,8 @@
 //! How loud the track would be in the clip is told by the peaks that are found there. What faders,
 //! filters and loudspeakers change is allowed for, stretch by stretch and octave by octave.
 
+use crate::evidence::peaks::LevelMap;
 use crate::peaks::{Peak, STEPS};
-use crate::verification::LevelMap;
 use std::ops::Range;
 
 /// A peak counts as missing where the clip is less loud by this than the peak would be, in halves of
@@ -39,7 +39,7 @@ struct Difference {
 /// frames within `frames` count. 0 where no peak stands in them.
 ///
 /// ```
-/// use earmark::{Config, Fingerprinter, SampleRate, shortfall::shortfall};
+/// use earmark::{Config, Fingerprinter, SampleRate, evidence::missing::shortfall};
 /// # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
 /// let (config, rate) = (Config::default(), SampleRate::new(8000)?);
 /// let first_bin = config.stft.first_bin();

@@ -137,6 +137,19 @@ impl LevelMap {
         Some(best)
     }
 
+    /// The peaks that stand in the clip: those that speak for the place. As for
+    /// [`weigh`](Self::weigh).
+    #[must_use]
+    pub fn standing(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> Vec<Peak> {
+        let mut standing = Vec::new();
+        self.codes_under(peaks, offset_steps, frames, |peak, _, _, code| {
+            if LOG_LIKELIHOOD_RATIO[class(peak)][code] > 0.0 {
+                standing.push(*peak);
+            }
+        });
+        standing
+    }
+
     /// Calls `each` with frame, log-likelihood ratio and chance of the code under each peak.
     fn visit(
         &self,

@@ -11,11 +11,11 @@
 //! the time-correlation problem in regard to tests of significance", 1935), taken here over times
 //! and over bands apart.
 
+use crate::arithmetic::sum;
 use crate::bands::{BANDS, Bands, BinsOfBands, FRAMES, OfBands, add, in_parts, shares};
 use crate::config::StftConfig;
 use crate::packing::make_room;
 use crate::peaks::STEPS;
-use crate::spectrogram::sum;
 use std::ops::Range;
 
 /// Fewer sub-fingerprints say nothing: about half a second.

@@ -1,63 +1,73 @@
-//! Alignments with all that speaks for and against them.
+//! Places with all that speaks for and against them.
 
-use crate::alignment::Alignment;
+use super::alignment::Alignment;
+use super::playback::Playback;
+use crate::evidence::PlaceEvidence;
+use crate::evidence::missing::shortfall;
+use crate::evidence::peaks::Evidence;
 use crate::fingerprint::Query;
 use crate::peaks::{Peak, STEPS};
-use crate::shortfall::shortfall;
-use crate::speed::Playback;
-use crate::verification::Evidence;
 use std::ops::Range;
 
 /// Half-frames to each side that are tried around an alignment.
 const REFINEMENTS: i64 = 4;
 /// The shortest stretch of a clip that is judged by itself: about a second.
 const SHORTEST_FRAMES: usize = 32;
-/// What a deviation of the sub-fingerprints counts beside one of the peaks.
-const AGREEMENT_WEIGHT: f64 = 1.5;
-/// So many deviations of the phases are often chance's, and do not count.
-const USUAL_COHERENCE: f64 = 1.0;
-/// What one of those beyond counts beside one of the peaks, up to so many of them: more may be because
-/// a sound, a loop, a whole voice is shared with another track.
-const COHERENCE_WEIGHT: f64 = 0.5;
-const MOST_COHERENCE: f64 = 2.0;
-/// This share of a track's peaks may be missing for no reason; what is taken off for the rest, were
-/// all of them.
-const USUAL_SHORTFALL: f64 = 0.03;
-const SHORTFALL_WEIGHT: f64 = 8.0;
+/// What a z-score of the bands counts beside one of the peaks.
+const BANDS_WEIGHT: f64 = 1.5;
+/// A z-score of the phases up to this is often chance's, and does not count.
+const USUAL_PHASES_Z: f64 = 1.0;
+/// What the rest of it counts beside a z-score of the peaks, up to a limit: more may be because a
+/// sound, a loop, a whole voice is shared with another track.
+const PHASES_WEIGHT: f64 = 0.5;
+const MOST_PHASES: f64 = 2.0;
+/// This share of a track's peaks may be missing for no reason. What is taken off for the rest, if
+/// all of them were.
+const USUAL_MISSING_RATIO: f64 = 0.03;
+const MISSING_WEIGHT: f64 = 8.0;
 /// What a stretch must have beyond the whole clip, besides the choice among stretches: the beats and
 /// notes that it was chosen by come in groups. In deviations.
 const STRETCH_HANDICAP: f64 = 3.0;
 
 /// An alignment with its evidence.
+#[derive(Clone)]
 pub struct Verified<'a> {
     pub alignment: Alignment<'a>,
     /// Frames of the clip in which the evidence is found,
     pub frames: Range<usize>,
     /// and those by which it is judged: either these or all.
     pub judged: Range<usize>,
-    /// How far it is above what chance gives at one place, in deviations.
+    pub evidence: PlaceEvidence,
+    /// All evidence on one scale: how far it is above what chance gives at one place, as a z-score.
+    /// Before [`hear`](Verified::hear), that of the peaks alone.
     pub strength: f64,
-    /// How far the phases alone are above what is usual, in deviations.
+    /// How far the phases alone are above what is usual.
     pub coherence: f64,
 }
 
 impl Verified<'_> {
-    /// Adds what the track's sub-fingerprints, phases and levels say. The clip begins at time
-    /// `begin_steps` of `peaks`, the track's; `first_bin` is the analysis band's first.
+    /// Adds the evidence beside that of the peaks. The clip begins at time `begin_steps` of `peaks`,
+    /// the track's, at the clip's speed; `first_bin` is the analysis band's first.
     pub fn hear(&mut self, query: &Query, peaks: &[Peak], begin_steps: i64, first_bin: usize) {
         let Alignment { track, offset_steps, playback, .. } = self.alignment;
-        let (words, frames) = (&track.sub_fingerprints, || self.judged.clone());
+        let frames = || self.judged.clone();
         let Playback { tempo, pitch } = playback;
-        let agreement = query.bands().deviations(words, offset_steps, tempo, pitch, frames());
+        let words = &track.sub_fingerprints;
+        let bands_z = query.bands().deviations(words, offset_steps, tempo, pitch, frames());
         // Stretching does not keep phases.
-        if playback == Playback::UNCHANGED {
-            let deviations = query.phases().deviations(peaks, begin_steps, frames());
-            self.coherence = (f64::from(deviations) - USUAL_COHERENCE).max(0.0);
-        }
+        let phases_z = (playback == Playback::UNCHANGED)
+            .then(|| query.phases().deviations(peaks, begin_steps, frames()).into());
         let missing = shortfall(query.levels(), peaks, begin_steps, frames(), first_bin);
-        self.strength += AGREEMENT_WEIGHT * f64::from(agreement)
-            + COHERENCE_WEIGHT * self.coherence.min(MOST_COHERENCE)
-            - SHORTFALL_WEIGHT * (f64::from(missing) - USUAL_SHORTFALL).max(0.0);
+        self.evidence = PlaceEvidence {
+            peaks_z: self.evidence.peaks_z,
+            bands_z: bands_z.into(),
+            phases_z,
+            missing_ratio: missing.into(),
+        };
+        self.coherence = (phases_z.unwrap_or(0.0) - USUAL_PHASES_Z).max(0.0);
+        self.strength += BANDS_WEIGHT * self.evidence.bands_z
+            + PHASES_WEIGHT * self.coherence.min(MOST_PHASES)
+            - MISSING_WEIGHT * (self.evidence.missing_ratio - USUAL_MISSING_RATIO).max(0.0);
     }
 }
 
@@ -86,19 +96,20 @@ pub fn judge<'a>(
 ) -> Verified<'a> {
     let levels = query.levels();
     let whole = 0..levels.frames();
-    let (mut strength, mut judged) = (evidence.deviations(), whole.clone());
+    let (mut peaks_z, mut judged) = (evidence.deviations(), whole.clone());
     let frames = levels.extent(peaks, begin_steps).unwrap_or(whole.clone());
     if frames.len() >= SHORTEST_FRAMES {
         let share = frames.len() as f64 / whole.len() as f64;
         let choices = 1.0 - 2.0 * share.log10();
         let part = levels.weigh(peaks, begin_steps, frames.clone()).deviations();
         let part = part - choices - STRETCH_HANDICAP;
-        if part > strength {
-            (strength, judged) = (part, frames.clone());
+        if part > peaks_z {
+            (peaks_z, judged) = (part, frames.clone());
         }
     }
-    strength -= overlap_choices(query, &alignment);
-    Verified { alignment, frames, judged, strength, coherence: 0.0 }
+    peaks_z -= overlap_choices(query, &alignment);
+    let evidence = PlaceEvidence { peaks_z, ..PlaceEvidence::default() };
+    Verified { alignment, frames, judged, evidence, strength: peaks_z, coherence: 0.0 }
 }
 
 /// What the evidence must have beyond that of a clip that lies on the track as a whole, in deviations:
@@ -113,10 +124,10 @@ fn overlap_choices(query: &Query, alignment: &Alignment<'_>) -> f64 {
     if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + STRETCH_HANDICAP }
 }
 
-/// The strongest first.
+/// The strongest first. Equally strong ones are in the order of their tracks and times.
 pub fn sort(verified: &mut [Verified<'_>]) {
     verified.sort_by(|a, b| {
-        let by_strength = b.strength.total_cmp(&a.strength);
-        by_strength.then(a.alignment.track.id.cmp(&b.alignment.track.id))
+        let place = |v: &Verified<'_>| (v.alignment.track.id, v.alignment.offset_steps);
+        b.strength.total_cmp(&a.strength).then_with(|| place(a).cmp(&place(b)))
     });
 }

@@ -1,0 +1,105 @@
+//! A place of a track where a clip may lie, and the track's peaks as the clip would show them.
+
+use super::playback::Playback;
+use crate::catalog::Track;
+use crate::config::Config;
+use crate::peaks::{Peak, STEPS};
+use std::ops::Range;
+
+/// A place where the clip may lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alignment<'a> {
+    pub track: &'a Track,
+    /// Time in the track at which the clip begins, in 1/[`STEPS`] of a frame.
+    pub offset_steps: i64,
+    /// Landmarks of the clip that agree on it,
+    pub votes: u32,
+    /// and the weight of their hits.
+    pub weight: f32,
+    /// Time of the middle one in the clip, in 1/[`STEPS`] of a frame.
+    pub pivot_steps: i64,
+    /// How the clip is played there.
+    pub playback: Playback,
+}
+
+/// Frequency from which [`Peak::bin`] counts, in 1/[`STEPS`] of a bin.
+pub(crate) fn first_bin_steps(config: &Config) -> f64 {
+    config.stft.first_bin() as f64 * f64::from(STEPS)
+}
+
+/// Time of the clip's beginning in what [`on_clip`] gives.
+pub(crate) const LEAD: i64 = 8 * STEPS as i64;
+/// Frames beside the clip's that [`on_clip`] gives, too, fewer than those of [`LEAD`].
+const MARGIN: f64 = 6.0;
+
+/// The peaks of an alignment's track as the clip would show them: those that fall on `frames` of the
+/// clip or close by, in the clip's coordinates, but [`LEAD`] late so that none is before 0.
+pub(crate) fn on_clip(
+    alignment: &Alignment<'_>,
+    frames: &Range<usize>,
+    first_bin_steps: f64,
+) -> Vec<Peak> {
+    let Playback { tempo, pitch } = alignment.playback;
+    let offset = alignment.offset_steps as f64;
+    let at = |frame: f64| {
+        let time = frame * f64::from(STEPS) * tempo + offset;
+        alignment.track.peaks.partition_point(|p| f64::from(p.time) < time)
+    };
+    let begin = at(frames.start as f64 - MARGIN);
+    let end = at(frames.end as f64 + MARGIN).max(begin);
+    // Truncation after adding a half rounds.
+    let shift = first_bin_steps * (pitch - 1.0) + 0.5;
+    let late = LEAD as f64 + 0.5;
+    let place = |p: &Peak| {
+        let time = (f64::from(p.time) - offset) / tempo + late;
+        let bin = f64::from(p.bin) * pitch + shift;
+        let inside = time >= 0.0 && (0.0..f64::from(u16::MAX)).contains(&bin);
+        inside.then_some(Peak { time: time as u32, bin: bin as u16, ..*p })
+    };
+    alignment.track.peaks[begin..end].iter().filter_map(place).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Catalog, TrackInfo};
+    use crate::fingerprint::Fingerprint;
+
+    fn track(peaks: Vec<Peak>) -> Track {
+        let config = Config::default();
+        let fingerprint = Fingerprint::from_parts(peaks.clone(), Vec::new(), 60.0, &config);
+        let catalog = Catalog::new(config).unwrap();
+        Track { peaks, ..catalog.place(TrackInfo::named("a"), &fingerprint) }
+    }
+
+    /// A peak at 20 s and 1,000 Hz of the track, in a clip that begins at 15 s of it.
+    #[test]
+    fn peaks_of_the_track_are_laid_where_the_clip_shows_them() {
+        let config = Config::default();
+        let (bin_hz, hop_s) = (f64::from(config.stft.bin_hz()), config.stft.hop_s());
+        let (centre_s, first_hz) =
+            (config.stft.window_s() / 2.0, first_bin_steps(&config) / 16.0 * bin_hz);
+        let steps = |s: f64| 16.0 * (s - centre_s) / hop_s;
+        let time = steps(20.0).round() as u32;
+        let bin = (16.0 * (1000.0 - first_hz) / bin_hz).round() as u16;
+        let track = track(vec![Peak { time, bin, contrast: 60, rank: 0, level: 195, phase: 0 }]);
+        for (tempo, pitch) in [(1.0, 1.0), (1.1, 1.1), (0.9, 1.0), (1.0, 1.2)] {
+            // What stands at the clip's frame 0 stands there in the track.
+            let offset_steps = steps(15.0 + tempo * centre_s).round() as i64;
+            let alignment = Alignment {
+                track: &track,
+                offset_steps,
+                votes: 1,
+                weight: 1.0,
+                pivot_steps: 0,
+                playback: Playback { tempo, pitch },
+            };
+            let found = on_clip(&alignment, &(0..400), first_bin_steps(&config));
+            let time_s = f64::from(found[0].time as i32 - LEAD as i32) / 16.0 * hop_s + centre_s;
+            let hz = f64::from(found[0].bin) / 16.0 * bin_hz + first_hz;
+            assert!((time_s - 5.0 / tempo).abs() < 0.004, "{tempo} {time_s}");
+            assert!((hz - 1000.0 * pitch).abs() < 0.4, "{pitch} {hz}");
+            assert!(on_clip(&alignment, &(0..40), first_bin_steps(&config)).is_empty());
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What is decided of places: matches come in one order, and each by its own evidence.
+
+mod common;
+
+use common::*;
+use earmark::search::{Outcome, explain, weighed_places};
+use earmark::{Error, HashIndex, Match, MatchConfig, Query, TrackInfo};
+
+/// Two pieces at once, as an index of several finds them.
+fn mixture() -> (HashIndex, Query) {
+    let tracks = [1, 2, 3, 4].map(|seed| music(30.0, 40 + seed));
+    let named = ["a", "b", "c", "d"].into_iter().zip(tracks.iter().map(|t| &t[..]));
+    let index = index_of(&named.collect::<Vec<_>>());
+    let both = cut(&tracks[0], 8.0, 16.0).iter().zip(cut(&tracks[1], 3.0, 11.0));
+    (index, query(&both.map(|(a, b)| a + 0.8 * b).collect::<Vec<_>>()))
+}
+
+fn search(index: &HashIndex, query: &Query, max_matches: usize, max_alarms: f64) -> Vec<Match> {
+    let config =
+        MatchConfig { max_matches, max_false_alarms: max_alarms, ..MatchConfig::default() };
+    index.search(query, &config).unwrap()
+}
+
+#[test]
+fn fewer_or_stricter_matches_are_the_first_of_more() {
+    let (index, query) = mixture();
+    let all = search(&index, &query, usize::MAX, f64::INFINITY);
+    assert!(all.len() > 3, "{all:?}");
+    assert!(all.is_sorted_by(|a, b| a.false_alarms <= b.false_alarms));
+    for most in 1..all.len() {
+        assert_eq!(search(&index, &query, most, f64::INFINITY), all[..most]);
+    }
+    for m in &all {
+        let stricter = search(&index, &query, usize::MAX, m.false_alarms);
+        let n = all.partition_point(|other| other.false_alarms <= m.false_alarms);
+        assert_eq!(stricter, all[..n]);
+    }
+}
+
+#[cfg(feature = "decode")]
+#[test]
+fn the_overlaid_clip_of_the_fixtures_gives_the_same_for_any_number_of_matches() {
+    let clip = "01-melody_at_10.663s_over_08-bells_at_7.907s.m4a";
+    let mut reader = open(fixture("clips").join(clip));
+    let query = fingerprinter().query_audio(&mut reader).unwrap();
+    let index = &indexes().hash;
+    let five = search(index, &query, 5, 0.001);
+    assert_eq!(five.len(), 2, "{five:?}");
+    assert_eq!(search(index, &query, 1, 0.001), five[..1]);
+    // Stricter than the weaker of both: the stronger one stays.
+    let between = (five[0].false_alarms * five[1].false_alarms).sqrt();
+    assert_eq!(search(index, &query, 5, between), five[..1]);
+}
+
+#[test]
+fn what_else_is_in_the_clip_does_not_hold_a_match_down() {
+    let (index, query) = mixture();
+    let both = search(&index, &query, 5, 0.001);
+    let mut found = names(&both);
+    found.sort_unstable();
+    assert_eq!(found, ["a", "b"]);
+    for (alone, other) in [("a", "b"), ("b", "a")] {
+        let mut index = index.clone();
+        index.remove(index.catalog().find(other).unwrap().id).unwrap();
+        let found = search(&index, &query, 5, 0.001);
+        let before = both.iter().find(|m| m.name == alone).unwrap();
+        assert_eq!(names(&found), [alone]);
+        // Chance differs a little, for other places are tried.
+        assert!((found[0].score() - before.score()).abs() < 1.0, "{found:?} {before:?}");
+    }
+}
+
+#[test]
+fn configurations_out_of_range_are_refused() {
+    let (index, query) = mixture();
+    let config = MatchConfig { max_false_alarms: -1.0, ..MatchConfig::default() };
+    match index.search(&query, &config) {
+        Err(Error::Config { field: "max_false_alarms", .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn removed_tracks_take_no_places() {
+    let song = music(20.0, 11);
+    let mut index = index_of(&[("kept", &song)]);
+    for copy in 0..6 {
+        index.add(TrackInfo::named(format!("copy {copy}")), &fingerprint(&song)).unwrap();
+    }
+    for copy in 0..6 {
+        let id = index.catalog().find(&format!("copy {copy}")).unwrap().id;
+        index.remove(id).unwrap();
+    }
+    let config = MatchConfig { candidates: 1, ..MatchConfig::default() };
+    let clip = query(cut(&song, 5.0, 10.0));
+    assert_eq!(names(&index.search(&clip, &config).unwrap()), ["kept"]);
+}
+
+#[test]
+fn it_is_explained_why_a_track_was_found_or_not() {
+    let (index, query) = mixture();
+    let config = MatchConfig::default();
+    let why = |name: &str, config: &MatchConfig| {
+        let id = index.catalog().find(name).unwrap().id;
+        explain(&index, &query, id, config).unwrap()
+    };
+    let found = why("a", &config);
+    assert_eq!(found.outcome, Outcome::Match);
+    let place = found.place.unwrap();
+    assert!((place.offset_s - 8.0).abs() < 0.05, "{place:?}");
+    assert!(place.score >= found.needed_score);
+    let matches = index.search(&query, &config).unwrap();
+    let m = matches.iter().find(|m| m.name == "a").unwrap();
+    assert!((m.score() - place.score).abs() < 1e-9);
+
+    let strict = MatchConfig { max_false_alarms: m.false_alarms / 2.0, ..config.clone() };
+    assert_eq!(why("a", &strict).outcome, Outcome::BelowThreshold);
+    let few = MatchConfig { candidates: 1, ..config.clone() };
+    let first = index.search(&query, &few).unwrap().remove(0).name;
+    let other = if first == "a" { "b" } else { "a" };
+    assert_eq!(why(other, &few).outcome, Outcome::FewVotes);
+    assert!(why(other, &few).places_with_more_votes >= 1);
+    assert_ne!(why("d", &config).outcome, Outcome::Match);
+
+    let places = weighed_places(&index, &query, &config).unwrap();
+    assert!(places.is_sorted_by(|a, b| a.score >= b.score));
+    assert_eq!(places[0].name, matches[0].name);
+}
