@@ -3,8 +3,9 @@
 use crate::opening::open_audio;
 use crate::pieces;
 use crate::text::reason;
+use earmark::search::{Explanation, explain};
 use earmark::{
-    Catalog, DecodeReport, Fingerprinter, HashIndex, KdIndex, Match, MatchConfig, Query,
+    Catalog, DecodeReport, Fingerprinter, HashIndex, KdIndex, Match, MatchConfig, Query, TrackId,
 };
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,18 @@ impl Matcher {
         match self {
             Self::Hash(index) => index.search(query, config),
             Self::Kd(index) => index.search(query, config),
+        }
+    }
+
+    pub fn explain(
+        &self,
+        query: &Query,
+        track: TrackId,
+        config: &MatchConfig,
+    ) -> earmark::Result<Explanation> {
+        match self {
+            Self::Hash(index) => explain(index, query, track, config),
+            Self::Kd(index) => explain(index, query, track, config),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! ```
 
 mod answer;
+mod explain;
 mod joined;
 mod json;
 mod pieces;
@@ -49,6 +50,8 @@ Examples:
       The folder is fingerprinted first; make an index to be spared that.
   match library.earmark clips --format tsv > matches.tsv
       Look all audio files in the folder clips up in an index.
+  match library.earmark clip.mp3 --explain song.mp3
+      Why was the track song.mp3 not found in the clip? All evidence is shown.
   match library.earmark clip.mp3 --speed 10
       The clip may be played up to 10 % faster or slower, higher or lower.
   ls *.wav | match library.earmark - --top 1
@@ -104,6 +107,10 @@ struct Options {
     /// Leave out matches that chance would give more often than this per clip
     #[arg(long, value_name = "X", default_value_t = 0.001, value_parser = positive)]
     false_alarms: f64,
+    /// Say why this track was found in each clip, or why not, in place of the matches: its name
+    /// in the index, or a part of it
+    #[arg(long, value_name = "TRACK", conflicts_with = "format")]
+    explain: Option<String>,
     /// Number of threads [default: one per core]
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     jobs: Option<NonZeroUsize>,
@@ -176,18 +183,25 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         Lookup::Hash => Matcher::Hash(index),
         Lookup::Kd => Matcher::kd(index).map_err(|e| text::reason(&e))?,
     };
-    let mut printer: Box<dyn Printer + '_> = match options.format {
-        Format::Table => Box::new(table::Table::new(matcher.catalog())),
-        Format::Tsv => Box::new(tsv::Tsv),
-        Format::Json => Box::new(json::Json::default()),
-    };
     let config = MatchConfig {
         max_matches: options.top.get(),
         max_false_alarms: options.false_alarms,
         speed: options.speed,
         ..MatchConfig::default()
     };
-
+    if let Some(track) = &options.explain {
+        let track = explain::find_track(matcher.catalog(), track)?;
+        let mut all_read = true;
+        let mut out = io::stdout().lock();
+        let written = explain::explain_all(&mut out, &matcher, &clips, track, &config);
+        text::printed(written.map(|read| all_read = read))?;
+        return Ok(ExitCode::from(u8::from(!all_read)));
+    }
+    let mut printer: Box<dyn Printer + '_> = match options.format {
+        Format::Table => Box::new(table::Table::new(matcher.catalog())),
+        Format::Tsv => Box::new(tsv::Tsv),
+        Format::Json => Box::new(json::Json::default()),
+    };
     let mut out = io::stdout().lock();
     let mut failed = false;
     let fingerprinter = || {
