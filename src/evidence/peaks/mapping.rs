@@ -90,16 +90,18 @@ impl LevelMapper {
         self.levels.extend(self.highest_db.iter().map(|&level| in_half_db(level)));
         let silent = |frame: &usize| self.silent[frame - self.first];
         let loud: Vec<usize> = (self.next..end).filter(|frame| !silent(frame)).collect();
+        let mut maxima = Vec::with_capacity(self.bins);
         for frame in loud {
-            for bin in 0..self.bins {
-                let level = self.levels_db[(frame - self.first) * self.bins + bin];
-                // Nearly all cells end here; the others grow their neighbourhoods.
-                if level >= self.highest_db[(frame - self.next) * self.bins + bin] {
-                    let prominence =
-                        prominence(&self.levels_db, self.bins, frame - self.first, bin);
-                    if prominence > 0 {
-                        self.mark(frame, bin, prominence);
-                    }
+            let levels_db = &self.levels_db[(frame - self.first) * self.bins..][..self.bins];
+            let highest_db = &self.highest_db[(frame - self.next) * self.bins..][..self.bins];
+            // Nearly all cells end here; the others grow their neighbourhoods.
+            let cells = levels_db.iter().zip(highest_db).enumerate();
+            maxima.clear();
+            maxima.extend(cells.filter(|(_, (level, highest))| level >= highest).map(|(i, _)| i));
+            for &bin in &maxima {
+                let prominence = prominence(&self.levels_db, self.bins, frame - self.first, bin);
+                if prominence > 0 {
+                    self.mark(frame, bin, prominence);
                 }
             }
         }
