@@ -2,8 +2,8 @@
 //! ranking.
 //!
 //! 1. [`candidates`]: the offset histogram proposes places.
-//! 2. The [evidence](crate::evidence) of peaks is weighed at each. Bands, phases and missing peaks
-//!    are added for the strongest places. All of it becomes one strength.
+//! 2. The [evidence](crate::evidence) of peaks is weighed at each, and refined for the stronger ones.
+//!    Bands, phases and missing peaks are added for the strongest. All of it becomes one strength.
 //! 3. The decision turns strengths into [false alarms](Match::false_alarms).
 //! 4. The ranking drops what repeats a better match.
 //!
@@ -35,6 +35,9 @@ use decision::Law;
 use ranking::rank;
 use strength::{Verified, judge, sort, verify};
 
+/// Places that are refined, and judged by stretches of the clip: the strongest by their peaks at a
+/// glance.
+const REFINED: usize = 80;
 /// Places of which all evidence is weighed: the strongest by their peaks. Only these can be matches.
 const HEARD: usize = 32;
 /// A match that chance gives at most this often is one: other speeds are not looked for.
@@ -83,11 +86,15 @@ fn places<'a>(
 ) -> Result<(Vec<Verified<'a>>, Law)> {
     check(index, query, config)?;
     let catalog = index.catalog();
-    let mut verified: Vec<Verified> =
+    let mut glanced: Vec<(f64, Alignment)> =
         (alignments(index, query.landmarks(), config, config.candidates).into_iter())
-            .map(|alignment| verify(query, alignment))
+            .map(|alignment| (strength::glance(query, &alignment), alignment))
             .collect();
-    let law = Law::new(query, catalog, verified.len());
+    let law = Law::new(query, catalog, glanced.len());
+    glanced.sort_by(|a, b| b.0.total_cmp(&a.0));
+    glanced.truncate(REFINED);
+    let refined = glanced.into_iter().map(|(_, alignment)| verify(query, alignment));
+    let mut verified: Vec<Verified> = refined.collect();
     sort(&mut verified);
     verified.truncate(HEARD);
     let first_bin = catalog.config().stft.first_bin();

@@ -20,7 +20,7 @@ pub struct MatchConfig {
     /// KD-tree: greatest difference of a coordinate, in sixteenths of a cell,
     /// 0 to 64. Default 8.
     pub tolerance_steps: u32,
-    /// Alignments that are verified. Default 200.
+    /// Places with most votes whose peaks are looked at, 1 at least. Default 600.
     pub candidates: usize,
     /// How much faster or slower, higher or lower than the track the clip may be. Default
     /// [`SpeedRange::OFF`].
@@ -34,7 +34,7 @@ impl Default for MatchConfig {
             max_false_alarms: 0.001,
             probe_steps: 5,
             tolerance_steps: 8,
-            candidates: 200,
+            candidates: 600,
             speed: SpeedRange::OFF,
         }
     }

@@ -8,9 +8,12 @@ const USUAL_RIVAL: f64 = 3.0;
 /// Share of what the rival has beyond that which is taken off. A rival tells how far chance goes for
 /// this clip: to the beat and in the same key, it goes far.
 const RIVAL_SHARE: f64 = 0.5;
-/// False alarms by chance in a search with 200 places: 10^(CHANCE − CHANCE_SLOPE · (strength +
+/// Places by votes with which the law was fitted. Those beyond give no more false answers, for they
+/// have few votes (docs/recall.md).
+const MOST_PLACES: usize = 200;
+/// False alarms by chance in a search with so many places: 10^(CHANCE − CHANCE_SLOPE · (strength +
 /// coherence)). Both count (length / 5 s)^LENGTH_POWER times, for chance goes less far in longer
-/// clips. The size of the index changes nothing: it is the 200 places with most votes in any.
+/// clips. The size of the index changes nothing: it is the places with most votes in any.
 const CHANCE: f64 = 2.8;
 const CHANCE_SLOPE: f64 = 1.2;
 const LENGTH_POWER: f64 = 0.4;
@@ -31,7 +34,7 @@ const FEWEST_HOURS: f64 = 1.0;
 /// The law of false alarms for one clip in one index.
 #[derive(Clone, Copy)]
 pub struct Law {
-    /// Places that were verified, in 200.
+    /// Places that were looked at, in [`MOST_PLACES`], 1 at most.
     share: f64,
     longer: f64,
     clearer: f64,
@@ -39,12 +42,12 @@ pub struct Law {
 }
 
 impl Law {
-    pub fn new(query: &Query, catalog: &Catalog, verified: usize) -> Self {
+    pub fn new(query: &Query, catalog: &Catalog, places: usize) -> Self {
         // Not by the durations, which come from outside.
         let hours = catalog.frames() as f64 * catalog.config().stft.hop_s() / 3600.0;
         let hours = hours.clamp(FEWEST_HOURS, RELATED_HOURS);
         Self {
-            share: verified as f64 / 200.0,
+            share: places.min(MOST_PLACES) as f64 / MOST_PLACES as f64,
             longer: (query.duration_s() / 5.0).powf(LENGTH_POWER),
             clearer: f64::from(query.clarity()).powf(CLARITY_POWER),
             larger: (hours / RELATED_HOURS).powf(HOURS_POWER),

@@ -71,6 +71,17 @@ impl Verified<'_> {
     }
 }
 
+/// The evidence of an alignment's peaks at a glance, as a z-score: at the place itself and a frame to
+/// each side.
+pub fn glance(query: &Query, alignment: &Alignment<'_>) -> f64 {
+    let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
+    let at = |frames: i64| {
+        let offset = alignment.offset_steps + frames * i64::from(STEPS);
+        levels.weigh(peaks, offset, 0..levels.frames()).deviations()
+    };
+    (-1..=1).map(at).fold(f64::NEG_INFINITY, f64::max)
+}
+
 /// Refines an alignment that was found at the track's own speed, and judges it.
 pub fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
     let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
