@@ -32,14 +32,14 @@ use crate::fingerprint::Query;
 use alignment::{Alignment, LEAD, first_bin_steps, on_clip};
 use candidates::{LandmarkIndex, alignments};
 use decision::Law;
-use ranking::rank;
-use strength::{Verified, judge, sort, verify};
+use ranking::{judge, rank};
+use strength::{Verified, glance, locate, sort, verify};
 
 /// Places that are refined, and judged by stretches of the clip: the strongest by their peaks at a
 /// glance.
 const REFINED: usize = 80;
 /// Places of which all evidence is weighed: the strongest by their peaks. Only these can be matches.
-const HEARD: usize = 32;
+const WEIGHED: usize = 32;
 /// A match that chance gives at most this often is one: other speeds are not looked for.
 const SIGNIFICANT: f64 = 0.001;
 /// Places found at the track's own speed that are tried at others close by, unless there is a
@@ -63,19 +63,9 @@ pub fn search(
     let catalog = index.catalog();
     let (verified, law) = places(index, query, config)?;
     let first_bin_steps = first_bin_steps(catalog.config());
-    let judged = ranking::judge(query, &verified, &law, first_bin_steps, config.max_false_alarms);
+    let judged = judge(query, &verified, &law, first_bin_steps, config.max_false_alarms);
     let ranked = rank(catalog, query, &verified, &judged, config.max_matches);
     Ok(ranked.into_iter().map(|(m, _)| m).collect())
-}
-
-/// Refuses what cannot be searched for.
-fn check(index: &(impl LandmarkIndex + ?Sized), query: &Query, config: &MatchConfig) -> Result<()> {
-    config.validate()?;
-    let expected = index.catalog().config().id();
-    if query.config_id() != expected {
-        return Err(Error::ConfigMismatch { expected, found: query.config_id() });
-    }
-    Ok(())
 }
 
 /// The places with all their evidence, the strongest first, and what it means.
@@ -84,11 +74,15 @@ fn places<'a>(
     query: &Query,
     config: &MatchConfig,
 ) -> Result<(Vec<Verified<'a>>, Law)> {
-    check(index, query, config)?;
+    config.validate()?;
     let catalog = index.catalog();
+    let expected = catalog.config().id();
+    if query.config_id() != expected {
+        return Err(Error::ConfigMismatch { expected, found: query.config_id() });
+    }
     let mut glanced: Vec<(f64, Alignment)> =
         (alignments(index, query.landmarks(), config, config.candidates).into_iter())
-            .map(|alignment| (strength::glance(query, &alignment), alignment))
+            .map(|alignment| (glance(query, &alignment), alignment))
             .collect();
     let law = Law::new(query, catalog, glanced.len());
     glanced.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -96,11 +90,11 @@ fn places<'a>(
     let refined = glanced.into_iter().map(|(_, alignment)| verify(query, alignment));
     let mut verified: Vec<Verified> = refined.collect();
     sort(&mut verified);
-    verified.truncate(HEARD);
+    verified.truncate(WEIGHED);
     let first_bin = catalog.config().stft.first_bin();
     for v in &mut verified {
         let Alignment { track, offset_steps, .. } = v.alignment;
-        v.hear(query, &track.peaks, offset_steps, first_bin);
+        v.add_evidence(query, &track.peaks, offset_steps, first_bin);
     }
     sort(&mut verified);
     if !config.speed.is_off() {
@@ -123,21 +117,21 @@ fn tune<'a>(
     let first_bin = index.catalog().config().stft.first_bin();
     // The choice among so many speeds is chance's, too.
     let choices = (1.0 + ladder::assumed(config.speed) as f64).log10();
-    let judge_tuned = |alignment| {
+    let weigh_tuned = |alignment| {
         let frames = 0..query.levels().frames();
         let peaks = on_clip(&alignment, &frames, first_bin_steps);
         let evidence = query.levels().weigh(&peaks, LEAD, frames);
-        let mut v = judge(query, alignment, &peaks, LEAD, &evidence);
-        v.hear(query, &peaks, LEAD, first_bin);
+        let mut v = locate(query, alignment, &peaks, LEAD, &evidence);
+        v.add_evidence(query, &peaks, LEAD, first_bin);
         Verified { strength: v.strength - choices, ..v }
     };
     let retune = |v: &Verified<'a>| {
         let tuned = tuning::retune(query, v.alignment, config.speed, first_bin_steps);
-        tuned.map(judge_tuned).collect::<Vec<_>>()
+        tuned.map(weigh_tuned).collect::<Vec<_>>()
     };
     // Sub-fingerprints may agree where the peaks, at another pitch or tempo, do not.
     let whole = |v: &Verified<'_>| 2 * v.frames.len() > query.levels().frames();
-    let judged = ranking::judge(query, verified, law, first_bin_steps, SIGNIFICANT);
+    let judged = judge(query, verified, law, first_bin_steps, SIGNIFICANT);
     let ranked = rank(index.catalog(), query, verified, &judged, RETUNED);
     let found = ranked.iter().any(|(_, v)| whole(v));
     if found {
@@ -152,7 +146,7 @@ fn tune<'a>(
     if !found {
         let rungs = ladder::ladder(index, query, config);
         let rungs = tuning::tune(query, rungs, first_bin_steps).into_iter();
-        tuned.extend(rungs.map(judge_tuned));
+        tuned.extend(rungs.map(weigh_tuned));
     }
     tuned
 }

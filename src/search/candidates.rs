@@ -99,9 +99,9 @@ pub(crate) fn alignments<'a>(
     index.find(landmarks, config, &mut hits);
     hits.packed.sort_unstable();
     let bins = histogram(&hits);
-    let align_group = |_, first: usize, last: usize| {
-        let end = bins.get(last + 1).map_or(hits.packed.len(), |b| b.first_hit);
-        align(index.catalog(), &hits, &hits.packed[bins[first].first_hit..end])
+    let align_group = |group: &Group| {
+        let end = bins.get(group.last + 1).map_or(hits.packed.len(), |b| b.first_hit);
+        align(index.catalog(), &hits, &hits.packed[bins[group.first].first_hit..end])
     };
     heaviest(&bins, most, align_group)
 }
@@ -128,13 +128,9 @@ struct Group {
     last: usize,
 }
 
-/// What `align` makes of the middle, first and last bins of the heaviest groups that do not touch. Groups of
+/// What `align` makes of the heaviest groups that do not touch. Groups of
 /// which it makes nothing, those of removed tracks, take no place from others.
-fn heaviest<T>(
-    bins: &[Bin],
-    most: usize,
-    mut align: impl FnMut(usize, usize, usize) -> Option<T>,
-) -> Vec<T> {
+fn heaviest<T>(bins: &[Bin], most: usize, mut align: impl FnMut(&Group) -> Option<T>) -> Vec<T> {
     let mut groups: Vec<Group> = (0..bins.len())
         .map(|middle| {
             let number = bins[middle].number;
@@ -165,7 +161,7 @@ fn heaviest<T>(
             let free = (number.saturating_sub(2)..=number + 2).all(|n| !taken.contains(&n));
             if found.len() < most && free {
                 taken.insert(number);
-                found.extend(align(group.middle, group.first, group.last));
+                found.extend(align(group));
             }
         }
         rest = later;
@@ -251,8 +247,8 @@ mod tests {
                 for gone in [u64::MAX, 2, 3] {
                     let present = |number: u64| !number.is_multiple_of(gone);
                     let numbers = naive(&bins, most, |i| present(bins[i].number));
-                    let found = heaviest(&bins, most, |middle, _, _| {
-                        Some(bins[middle].number).filter(|number| present(*number))
+                    let found = heaviest(&bins, most, |group| {
+                        Some(bins[group.middle].number).filter(|number| present(*number))
                     });
                     assert_eq!(found, numbers, "{n} {spread} {most} {gone}");
                 }

@@ -4,9 +4,9 @@ use super::alignment::{Alignment, first_bin_steps};
 use super::candidates::{LandmarkIndex, alignments};
 use super::config::MatchConfig;
 use super::matches::Span;
+use super::places;
 use super::ranking::{Judged, describe, judge, rank};
 use super::strength::verify;
-use super::{check, places};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::evidence::PlaceEvidence;
@@ -103,7 +103,8 @@ pub struct Explanation {
     /// Its best place, if it has one. All its evidence is weighed here, even where the search did
     /// not get so far.
     pub place: Option<Place>,
-    /// How many places of any track have more votes than its first.
+    /// How many places of any track have more votes than its first, where that is why its evidence
+    /// was not weighed; else 0.
     pub places_with_more_votes: usize,
     /// The score that the threshold asks for.
     pub needed_score: f64,
@@ -152,7 +153,6 @@ pub fn explain(
     track: TrackId,
     config: &MatchConfig,
 ) -> Result<Explanation> {
-    check(index, query, config)?;
     let catalog = index.catalog();
     catalog.get(track).ok_or(Error::NoSuchTrack { id: track })?;
     let needed_score = -config.max_false_alarms.log10();
@@ -189,7 +189,7 @@ pub fn explain(
     let mut best = verified.max_by(|a, b| a.strength.total_cmp(&b.strength));
     if let Some(v) = &mut best {
         let Alignment { track, offset_steps, .. } = v.alignment;
-        v.hear(query, &track.peaks, offset_steps, first_bin);
+        v.add_evidence(query, &track.peaks, offset_steps, first_bin);
     }
     let judged = best.iter().map(|place| {
         let rival = law.usual_rival();
@@ -201,7 +201,7 @@ pub fn explain(
     Ok(Explanation {
         outcome: if within { Outcome::WeakPeaks } else { Outcome::FewVotes },
         place,
-        places_with_more_votes: first,
+        places_with_more_votes: if within { 0 } else { first },
         needed_score,
     })
 }

@@ -39,7 +39,7 @@ pub struct Verified<'a> {
     pub judged: Range<usize>,
     pub evidence: PlaceEvidence,
     /// All evidence on one scale: how far it is above what chance gives at one place, as a z-score.
-    /// Before [`hear`](Verified::hear), that of the peaks alone.
+    /// Before [`add_evidence`](Verified::add_evidence), that of the peaks alone.
     pub strength: f64,
     /// How far the phases alone are above what is usual.
     pub coherence: f64,
@@ -48,7 +48,13 @@ pub struct Verified<'a> {
 impl Verified<'_> {
     /// Adds the evidence beside that of the peaks. The clip begins at time `begin_steps` of `peaks`,
     /// the track's, at the clip's speed; `first_bin` is the analysis band's first.
-    pub fn hear(&mut self, query: &Query, peaks: &[Peak], begin_steps: i64, first_bin: usize) {
+    pub fn add_evidence(
+        &mut self,
+        query: &Query,
+        peaks: &[Peak],
+        begin_steps: i64,
+        first_bin: usize,
+    ) {
         let Alignment { track, offset_steps, playback, .. } = self.alignment;
         let frames = || self.judged.clone();
         let Playback { tempo, pitch } = playback;
@@ -82,7 +88,7 @@ pub fn glance(query: &Query, alignment: &Alignment<'_>) -> f64 {
     (-1..=1).map(at).fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// Refines an alignment that was found at the track's own speed, and judges it.
+/// Refines an alignment that was found at the track's own speed.
 pub fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
     let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
     let refined = (-REFINEMENTS..=REFINEMENTS).map(|half_frames| {
@@ -92,13 +98,13 @@ pub fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
     let stronger =
         |a: &(i64, Evidence), b: &(i64, Evidence)| a.1.deviations().total_cmp(&b.1.deviations());
     let (offset_steps, evidence) = refined.max_by(stronger).unwrap_or_default();
-    judge(query, Alignment { offset_steps, ..alignment }, peaks, offset_steps, &evidence)
+    locate(query, Alignment { offset_steps, ..alignment }, peaks, offset_steps, &evidence)
 }
 
-/// Judges an alignment by its evidence: that of the whole clip, or that of the stretch where it is
-/// found if this is stronger even though there are many stretches to choose from. The clip begins
-/// at time `begin_steps` of `peaks`.
-pub fn judge<'a>(
+/// Finds the part of the clip by which an alignment is judged. This is the whole clip, or the stretch
+/// where the evidence is found if that is stronger even though there are many stretches to choose
+/// from. `evidence` is that of the whole clip, which begins at time `begin_steps` of `peaks`.
+pub fn locate<'a>(
     query: &Query,
     alignment: Alignment<'a>,
     peaks: &[Peak],
