@@ -3,6 +3,7 @@
 //! A [`Config`] is stored in every index and its [`ConfigId`] in every fingerprint, so that things
 //! made in different ways are never compared by accident.
 
+use crate::bands::FRAMES;
 use crate::error::{Error, Result};
 use crate::sealed;
 use crate::units::{ConfigId, SampleRate};
@@ -11,6 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Raised whenever the same [`Config`] would give other fingerprints than before.
 pub const FINGERPRINT_VERSION: u32 = 3;
+
+/// What a block lasts, about.
+const BLOCK_S: f64 = 1.024;
 
 /// The whole analysis, stage by stage. The default is what the README's figures were measured with.
 ///
@@ -221,6 +225,14 @@ impl Config {
     pub fn id(&self) -> ConfigId {
         let bytes = sealed::encode(&(FINGERPRINT_VERSION, self)).unwrap_or_default();
         ConfigId(xxh3_64(&bytes))
+    }
+
+    /// Frames in a block of the [line](crate::store) on which tracks lie: about a second, and whole
+    /// sub-fingerprints.
+    #[must_use]
+    pub fn block_frames(&self) -> u32 {
+        let words = BLOCK_S / (self.stft.hop_s() * FRAMES as f64);
+        words.round().clamp(1.0, 1024.0) as u32 * FRAMES as u32
     }
 
     /// The shortest audio, in seconds, that can give a landmark: two peaks at the target zone's

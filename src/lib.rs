@@ -107,6 +107,7 @@ pub mod peaks;
 pub mod resample;
 pub mod search;
 pub mod spectrogram;
+pub mod store;
 pub mod tags;
 pub mod units;
 

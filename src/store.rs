@@ -1,0 +1,141 @@
+//! What a search needs of a collection, and nothing else: the seam behind which an index lies.
+//!
+//! A [`Store`] is one consistent snapshot of a collection. It lays its tracks end to end on a *line* of
+//! blocks, each of about a second ([`Config::block_frames`]). A posting names the block in which a
+//! landmark's anchor stands, no more: the exact place comes from the peaks of the best blocks. So a
+//! search asks for little: the posting lists of many hashes at once, then the excerpts of a few
+//! hundred stretches of the line, then the names of the few tracks that it answers with.
+//!
+//! Every call takes all that is wanted at once, so that a store behind a network needs one round trip
+//! for each, and every call may fail.
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::landmark::LandmarkHash;
+use crate::peaks::Peak;
+use crate::tags::Tags;
+use crate::units::TrackId;
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use postings::{Blocks, PostingList};
+
+mod postings;
+
+/// One snapshot of a collection, as a search reads it.
+pub trait Store {
+    /// What the whole collection holds.
+    ///
+    /// # Errors
+    /// Those of the store, as for all functions here.
+    fn totals(&self) -> Result<Totals>;
+
+    /// The posting lists of some hashes: none for a hash that is nowhere, several for one that stands in
+    /// several parts of the store. In the order of `hashes`; those of one hash in the order of their
+    /// blocks.
+    fn postings(&self, hashes: &[LandmarkHash]) -> Result<Vec<PostingList<'_>>>;
+
+    /// What lies in some stretches of the line, each given by its blocks: one excerpt for each track
+    /// that has a part of it, in the order of `wanted`. Parts of the line where nothing lies, or a track
+    /// that was removed, give none.
+    fn excerpts(&self, wanted: &[Range<u32>]) -> Result<Vec<Excerpt>>;
+
+    /// What is known of some tracks; `None` for those that are not there.
+    fn tracks(&self, ids: &[TrackId]) -> Result<Vec<Option<TrackEntry>>>;
+
+    /// The blocks of the line in which some tracks lie, for searches that are limited to them. An empty
+    /// range for those that are not there.
+    fn blocks_of(&self, ids: &[TrackId]) -> Result<Vec<Range<u32>>>;
+}
+
+/// What a whole collection holds.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Totals {
+    /// The analysis that made all its fingerprints.
+    pub config: Arc<Config>,
+    /// Number of tracks.
+    pub tracks: u64,
+    /// Number of their frames.
+    pub frames: u64,
+    /// Length of the line in blocks.
+    pub blocks: u32,
+    /// The parts of the line where tracks were removed, ascending: nothing is found there.
+    pub removed: Arc<[Range<u32>]>,
+}
+
+impl Totals {
+    /// Of a collection in which nothing was removed.
+    #[must_use]
+    pub fn new(config: Arc<Config>, tracks: u64, frames: u64, blocks: u32) -> Self {
+        Self { config, tracks, frames, blocks, removed: Arc::new([]) }
+    }
+
+    /// Names the parts of the line where tracks were removed, in ascending order.
+    #[must_use]
+    pub fn with_removed(self, removed: impl Into<Arc<[Range<u32>]>>) -> Self {
+        Self { removed: removed.into(), ..self }
+    }
+}
+
+/// What is known of a track beside its features.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TrackEntry {
+    /// Its id.
+    pub id: TrackId,
+    /// Its name, unique in the collection.
+    pub name: String,
+    /// Title, artist, album.
+    pub tags: Tags,
+    /// Length of the audio in seconds.
+    pub duration_s: f64,
+}
+
+impl TrackEntry {
+    /// A track with all that must be known of it.
+    #[must_use]
+    pub fn new(id: TrackId, name: impl Into<String>, tags: Tags, duration_s: f64) -> Self {
+        Self { id, name: name.into(), tags, duration_s }
+    }
+}
+
+/// A part of a track: whole blocks of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Excerpt {
+    /// The track.
+    pub track: TrackId,
+    /// Where the track begins on the line.
+    pub first_block: u32,
+    /// Number of the track's frames, up to its last peak.
+    pub track_frames: u32,
+    /// The track's peaks in the excerpt, in the order of their frames, with their times in the track.
+    pub peaks: Vec<Peak>,
+    /// Number of the first of the [sub-fingerprints](crate::bands), counted from the track's beginning.
+    pub first_sub_fingerprint: u32,
+    /// The track's sub-fingerprints in the excerpt.
+    pub sub_fingerprints: Vec<u64>,
+}
+
+impl Excerpt {
+    /// A part of a track.
+    #[must_use]
+    pub fn new(
+        track: TrackId,
+        first_block: u32,
+        track_frames: u32,
+        peaks: Vec<Peak>,
+        first_sub_fingerprint: u32,
+        sub_fingerprints: Vec<u64>,
+    ) -> Self {
+        Self { track, first_block, track_frames, peaks, first_sub_fingerprint, sub_fingerprints }
+    }
+}
+
+/// Number of blocks that so many frames take up on the line: one at least.
+#[must_use]
+pub fn blocks_of_frames(frames: u32, config: &Config) -> u32 {
+    frames.div_ceil(config.block_frames()).max(1)
+}
