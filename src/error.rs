@@ -201,6 +201,11 @@ pub enum Error {
         /// The index.
         path: PathBuf,
     },
+    /// Findings of different clips were to be decided together.
+    #[error(
+        "these findings are not of one clip: decide together only what one query found in the parts of a collection"
+    )]
+    OtherClip,
     /// The KD-tree could not be built.
     #[error("the KD-tree could not be built ({reason}): use the hash index")]
     KdTree {

@@ -47,7 +47,7 @@
 //! | summarise | [`bands`] | levels | sub-fingerprints: which bands are louder than usual |
 //! | all of these | [`fingerprint`] | samples or files | fingerprints and queries |
 //! | keep | [`catalog`], [`index`](mod@index), [`kdtree`] | fingerprints | an index |
-//! | propose | [`search::candidates`] | a query and an index | places where many landmarks agree |
+//! | propose | [`search::candidates`](search::candidates()) | a query and a store | stretches where many landmarks agree |
 //! | weigh | [`evidence`] | such a place | z-scores of peaks, bands and phases; what is missing |
 //! | decide | [`search`] | evidence | matches, best first; why a track is one, or is not |
 //!
@@ -162,6 +162,6 @@ mod tests {
     fn threads_can_share_what_users_hold() {
         fn shared<T: Send + Sync>() {}
         shared::<(Config, MatchConfig, Fingerprint, Query, Fingerprinter, Resampler)>();
-        shared::<(Catalog, HashIndex, KdIndex, Match, Error)>();
+        shared::<(Catalog, HashIndex, KdIndex<HashIndex>, Match, Error)>();
     }
 }

@@ -1,10 +1,8 @@
 //! How to search.
 
 use crate::error::{Error, Result};
-use crate::units::STEPS;
-
-/// Four frames, or bins: nearly everything is within it.
-const MAX_TOLERANCE_STEPS: u32 = 4 * STEPS;
+use crate::units::{STEPS, TrackId};
+use std::sync::Arc;
 
 /// How to search. Not part of what is stored, so that each search may differ.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,14 +15,26 @@ pub struct MatchConfig {
     /// Hash index: a neighbouring cell is looked up too where a coordinate is no farther from the
     /// edge than this many sixteenths of a cell, 0 to 8. Default 5.
     pub probe_steps: u32,
-    /// KD-tree: greatest difference of a coordinate, in sixteenths of a cell,
-    /// 0 to 64. Default 8.
-    pub tolerance_steps: u32,
-    /// Places with most votes whose peaks are looked at, 1 at least. Default 600.
+    /// Stretches of the collection with most votes whose peaks are looked at, 1 at least. Default 600.
     pub candidates: usize,
     /// How much faster or slower, higher or lower than the track the clip may be. Default
     /// [`SpeedRange::OFF`].
     pub speed: SpeedRange,
+    /// Which tracks are looked at. Default all.
+    pub filter: TrackFilter,
+}
+
+/// Which tracks a search looks at. The others are as if they were not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrackFilter {
+    /// All.
+    #[default]
+    All,
+    /// These only.
+    Only(Arc<[TrackId]>),
+    /// All but these.
+    Except(Arc<[TrackId]>),
 }
 
 impl Default for MatchConfig {
@@ -33,9 +43,9 @@ impl Default for MatchConfig {
             max_matches: 5,
             max_false_alarms: 0.001,
             probe_steps: 5,
-            tolerance_steps: 8,
-            candidates: 600,
+            candidates: 1000,
             speed: SpeedRange::OFF,
+            filter: TrackFilter::All,
         }
     }
 }
@@ -54,9 +64,6 @@ impl MatchConfig {
         }
         if self.probe_steps > STEPS / 2 {
             return Err(wrong("probe_steps", self.probe_steps, "0 to 8"));
-        }
-        if self.tolerance_steps > MAX_TOLERANCE_STEPS {
-            return Err(wrong("tolerance_steps", self.tolerance_steps, "0 to 64"));
         }
         Ok(())
     }
@@ -123,7 +130,6 @@ mod tests {
             (MatchConfig { max_false_alarms: -1.0, ..usual.clone() }, "max_false_alarms"),
             (MatchConfig { max_false_alarms: f64::NAN, ..usual.clone() }, "max_false_alarms"),
             (MatchConfig { probe_steps: 9, ..usual.clone() }, "probe_steps"),
-            (MatchConfig { tolerance_steps: 65, ..usual.clone() }, "tolerance_steps"),
         ] {
             match config.validate() {
                 Err(Error::Config { field: named, .. }) => assert_eq!(named, field),

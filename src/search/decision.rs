@@ -1,7 +1,6 @@
 //! From strengths to false alarms, for one clip in one index.
 
-use crate::catalog::Catalog;
-use crate::fingerprint::Query;
+use super::findings::Clip;
 
 /// The strongest of all false places usually has this strength, in clips of 5 s.
 const USUAL_RIVAL: f64 = 3.0;
@@ -10,7 +9,7 @@ const USUAL_RIVAL: f64 = 3.0;
 const RIVAL_SHARE: f64 = 0.5;
 /// Places by votes with which the law was fitted. Those beyond give no more false answers, for they
 /// have few votes (docs/recall.md).
-const MOST_PLACES: usize = 200;
+pub const MOST_PLACES: u64 = 200;
 /// False alarms by chance in a search with so many places: 10^(CHANCE − CHANCE_SLOPE · (strength +
 /// coherence)). Both count (length / 5 s)^LENGTH_POWER times, for chance goes less far in longer
 /// clips. The size of the index changes nothing: it is the places with most votes in any.
@@ -42,14 +41,15 @@ pub struct Law {
 }
 
 impl Law {
-    pub fn new(query: &Query, catalog: &Catalog, places: usize) -> Self {
+    /// For a clip in an index of so many frames, of which so many places were looked at.
+    pub fn new(clip: &Clip, frames: u64, looked_at: u64) -> Self {
         // Not by the durations, which come from outside.
-        let hours = catalog.frames() as f64 * catalog.config().stft.hop_s() / 3600.0;
+        let hours = frames as f64 * clip.hop_s / 3600.0;
         let hours = hours.clamp(FEWEST_HOURS, RELATED_HOURS);
         Self {
-            share: places.min(MOST_PLACES) as f64 / MOST_PLACES as f64,
-            longer: (query.duration_s() / 5.0).powf(LENGTH_POWER),
-            clearer: f64::from(query.clarity()).powf(CLARITY_POWER),
+            share: looked_at.min(MOST_PLACES) as f64 / MOST_PLACES as f64,
+            longer: (clip.duration_s / 5.0).powf(LENGTH_POWER),
+            clearer: f64::from(clip.clarity).powf(CLARITY_POWER),
             larger: (hours / RELATED_HOURS).powf(HOURS_POWER),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::alignment::Alignment;
 use super::playback::Playback;
+use crate::bands::FRAMES;
 use crate::evidence::PlaceEvidence;
 use crate::evidence::missing::shortfall;
 use crate::evidence::peaks::Evidence;
@@ -31,8 +32,8 @@ const STRETCH_HANDICAP: f64 = 3.0;
 
 /// An alignment with its evidence.
 #[derive(Clone)]
-pub struct Verified<'a> {
-    pub alignment: Alignment<'a>,
+pub struct Verified {
+    pub alignment: Alignment,
     /// Frames of the clip in which the evidence is found,
     pub frames: Range<usize>,
     /// and those by which it is judged: either these or all.
@@ -45,7 +46,7 @@ pub struct Verified<'a> {
     pub coherence: f64,
 }
 
-impl Verified<'_> {
+impl Verified {
     /// Adds the evidence beside that of the peaks. The clip begins at time `begin_steps` of `peaks`,
     /// the track's, at the clip's speed; `first_bin` is the analysis band's first.
     pub fn add_evidence(
@@ -55,11 +56,13 @@ impl Verified<'_> {
         begin_steps: i64,
         first_bin: usize,
     ) {
-        let Alignment { track, offset_steps, playback, .. } = self.alignment;
+        let Alignment { ref excerpt, offset_steps, playback, .. } = self.alignment;
+        // The excerpt's sub-fingerprints are counted from its own first.
+        let first = i64::from(excerpt.first_sub_fingerprint) * (FRAMES * STEPS as usize) as i64;
         let frames = || self.judged.clone();
         let Playback { tempo, pitch } = playback;
-        let words = &track.sub_fingerprints;
-        let bands_z = query.bands().deviations(words, offset_steps, tempo, pitch, frames());
+        let words = &excerpt.sub_fingerprints;
+        let bands_z = query.bands().deviations(words, offset_steps - first, tempo, pitch, frames());
         // Stretching does not keep phases.
         let phases_z = (playback == Playback::UNCHANGED)
             .then(|| query.phases().deviations(peaks, begin_steps, frames()).into());
@@ -79,8 +82,8 @@ impl Verified<'_> {
 
 /// The evidence of an alignment's peaks at a glance, as a z-score: at the place itself and a frame to
 /// each side.
-pub fn glance(query: &Query, alignment: &Alignment<'_>) -> f64 {
-    let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
+pub fn glance(query: &Query, alignment: &Alignment) -> f64 {
+    let (levels, peaks) = (query.levels(), &alignment.excerpt.peaks[..]);
     let at = |frames: i64| {
         let offset = alignment.offset_steps + frames * i64::from(STEPS);
         levels.weigh(peaks, offset, 0..levels.frames()).deviations()
@@ -89,8 +92,9 @@ pub fn glance(query: &Query, alignment: &Alignment<'_>) -> f64 {
 }
 
 /// Refines an alignment that was found at the track's own speed.
-pub fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
-    let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
+pub fn verify(query: &Query, alignment: Alignment) -> Verified {
+    let excerpt = alignment.excerpt.clone();
+    let (levels, peaks) = (query.levels(), &excerpt.peaks[..]);
     let refined = (-REFINEMENTS..=REFINEMENTS).map(|half_frames| {
         let offset = alignment.offset_steps + half_frames * i64::from(STEPS) / 2;
         (offset, levels.weigh(peaks, offset, 0..levels.frames()))
@@ -104,13 +108,13 @@ pub fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
 /// Finds the part of the clip by which an alignment is judged. This is the whole clip, or the stretch
 /// where the evidence is found if that is stronger even though there are many stretches to choose
 /// from. `evidence` is that of the whole clip, which begins at time `begin_steps` of `peaks`.
-pub fn locate<'a>(
+pub fn locate(
     query: &Query,
-    alignment: Alignment<'a>,
+    alignment: Alignment,
     peaks: &[Peak],
     begin_steps: i64,
     evidence: &Evidence,
-) -> Verified<'a> {
+) -> Verified {
     let levels = query.levels();
     let whole = 0..levels.frames();
     let (mut peaks_z, mut judged) = (evidence.deviations(), whole.clone());
@@ -131,20 +135,20 @@ pub fn locate<'a>(
 
 /// What the evidence must have beyond that of a clip that lies on the track as a whole, in deviations:
 /// the less of it does, the more easily chance fits what is left.
-fn overlap_choices(query: &Query, alignment: &Alignment<'_>) -> f64 {
+fn overlap_choices(query: &Query, alignment: &Alignment) -> f64 {
     let frames = query.levels().frames() as f64;
     let frame = |time: i64| {
         (time - alignment.offset_steps) as f64 / f64::from(STEPS) / alignment.playback.tempo
     };
-    let end = i64::from(alignment.track.frames) * i64::from(STEPS);
+    let end = i64::from(alignment.excerpt.track_frames) * i64::from(STEPS);
     let share = (frame(end).min(frames) - frame(0).max(0.0)).max(1.0) / frames;
     if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + STRETCH_HANDICAP }
 }
 
 /// The strongest first. Equally strong ones are in the order of their tracks and times.
-pub fn sort(verified: &mut [Verified<'_>]) {
+pub fn sort(verified: &mut [Verified]) {
     verified.sort_by(|a, b| {
-        let place = |v: &Verified<'_>| (v.alignment.track.id, v.alignment.offset_steps);
+        let place = |v: &Verified| (v.alignment.excerpt.track, v.alignment.offset_steps);
         b.strength.total_cmp(&a.strength).then_with(|| place(a).cmp(&place(b)))
     });
 }

@@ -9,8 +9,8 @@ use super::*;
 /// The blocks in which a hash stands, or those of them in one part of a store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PostingList<'s> {
-    /// Which of the hashes that were asked for, by its place among them.
-    pub hash: u32,
+    /// Which of the hashes (or landmarks) that were looked up, by its place among them.
+    pub of: u32,
     /// Number of blocks in the list.
     pub len: u32,
     /// Is added to every block of the list: where the part of the store begins on the line.
@@ -22,10 +22,10 @@ pub struct PostingList<'s> {
 impl PostingList<'static> {
     /// Encodes blocks, which must ascend: others are left out.
     #[must_use]
-    pub fn encode(hash: u32, blocks: impl IntoIterator<Item = u32>) -> Self {
+    pub fn encode(of: u32, blocks: impl IntoIterator<Item = u32>) -> Self {
         let mut bytes = Vec::new();
         let len = encode(blocks, &mut bytes);
-        Self { hash, len, base: 0, bytes: bytes.into() }
+        Self { of, len, base: 0, bytes: bytes.into() }
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
 
         #[test]
         fn any_bytes_give_ascending_blocks(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let list = PostingList { hash: 0, len: 0, base: 7, bytes: bytes.into() };
+            let list = PostingList { of: 0, len: 0, base: 7, bytes: bytes.into() };
             let blocks: Vec<u32> = list.blocks().collect();
             prop_assert!(blocks.windows(2).all(|pair| pair[0] < pair[1]));
         }
@@ -122,6 +122,6 @@ mod tests {
     fn blocks_out_of_order_are_left_out() {
         let list = PostingList::encode(3, [5, 5, 4, 9]);
         assert_eq!(list.blocks().collect::<Vec<_>>(), [5, 9]);
-        assert_eq!((list.hash, list.len), (3, 2));
+        assert_eq!((list.of, list.len), (3, 2));
     }
 }
