@@ -79,8 +79,8 @@ pub(super) struct Clip {
     levels: LevelMapper,
     bands: BandLevels,
     phases: Phases,
-    /// Of the frames that are not silent.
-    moments: Vec<Moments>,
+    /// Of each frame; `None` of the silent ones.
+    moments: Vec<Option<Moments>>,
 }
 
 impl Clip {
@@ -99,21 +99,63 @@ impl Clip {
         self.levels.push(frame.levels_db, silent);
         self.bands.push(frame.levels_db);
         self.phases.push(frame.phases);
-        self.moments.extend((!silent).then(|| Moments::new(frame.levels_db)));
+        self.moments.push((!silent).then(|| Moments::new(frame.levels_db)));
+    }
+
+    /// Number of frames that are not forgotten.
+    pub fn frames(&self) -> usize {
+        self.moments.len()
+    }
+
+    /// Whether all of the last `frames` are silent.
+    pub fn is_silent(&self, frames: usize) -> bool {
+        self.moments.iter().rev().take(frames).all(Option::is_none)
+    }
+
+    /// Forgets the first frames, but not those that are still to be mapped.
+    pub fn forget(&mut self, frames: usize) {
+        self.levels.forget(frames);
+        self.bands.forget(frames);
+        self.phases.forget(frames);
+        self.moments.drain(..frames);
+    }
+
+    /// The last frames, so many at most as are not forgotten, as a query with these peaks and
+    /// landmarks.
+    pub fn last(&mut self, frames: usize, made: Made) -> Query {
+        let moments = &self.moments[self.moments.len() - frames..];
+        let (bands, phases) = (self.bands.last(frames), self.phases.last(frames));
+        made.with(self.levels.last(frames), bands, phases, moments)
     }
 
     /// Ends the clip, whose peaks and landmarks are these.
-    pub fn finish(
-        self,
-        config_id: ConfigId,
-        duration_s: f64,
-        peaks: Vec<Peak>,
-        landmarks: Vec<Landmark>,
-    ) -> Query {
+    pub fn finish(self, made: Made) -> Query {
         let Self { levels, mut bands, mut phases, moments } = self;
         bands.shrink();
         phases.shrink();
-        let (levels, clarity) = (levels.finish(), of_moments(&moments, &peaks));
+        made.with(levels.finish(), bands, phases, &moments)
+    }
+}
+
+/// What of a query is not made frame by frame.
+pub(super) struct Made {
+    pub config_id: ConfigId,
+    pub duration_s: f64,
+    pub peaks: Vec<Peak>,
+    pub landmarks: Vec<Landmark>,
+}
+
+impl Made {
+    fn with(
+        self,
+        levels: LevelMap,
+        bands: BandLevels,
+        phases: Phases,
+        moments: &[Option<Moments>],
+    ) -> Query {
+        let Self { config_id, duration_s, peaks, landmarks } = self;
+        let moments: Vec<Moments> = moments.iter().copied().flatten().collect();
+        let clarity = of_moments(&moments, &peaks);
         Query { config_id, duration_s, peaks, landmarks, levels, bands, phases, clarity }
     }
 }
