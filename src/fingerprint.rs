@@ -14,7 +14,7 @@ use query::{Clip, Made};
 #[cfg(feature = "decode")]
 use std::path::Path;
 
-pub use query::Query;
+pub use query::{Query, QueryRows};
 pub use reference::Fingerprint;
 pub use stream::QueryStream;
 

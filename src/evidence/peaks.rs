@@ -57,7 +57,7 @@ pub struct LevelMap {
     bins: usize,
     /// One of [`CODES`] for each part of a cell, row after row.
     codes: Vec<u8>,
-    /// The highest level around each bin, as [`Peak::level`] is given.
+    /// The highest level around each bin, as [`Peak::level`] is given. None where they are not known.
     levels: Vec<u8>,
     chance: Vec<[Moments; CLASSES]>,
 }
@@ -85,6 +85,11 @@ impl LevelMap {
     #[must_use]
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// Whether levels are known: not so where peaks took the place of the spectrogram.
+    pub(crate) fn has_levels(&self) -> bool {
+        !self.levels.is_empty()
     }
 
     /// The highest level around the cell in `frame` and `column`, as [`Peak::level`] is given.

@@ -2,7 +2,9 @@
 
 use super::{BIN_DISTANCES, CELLS, FRAME_DISTANCES, LevelMap, NEIGHBOURHOODS, chance};
 use crate::arithmetic::greater;
+use crate::config::Config;
 use crate::packing::make_room;
+use crate::peaks::{Peak, STEPS};
 use crate::peaks::{in_half_db, sliding_max, vertex};
 
 /// Frames to each side that decide what a frame's cells are.
@@ -11,6 +13,36 @@ const REACH: usize = NEIGHBOURHOODS[NEIGHBOURHOODS.len() - 1].0;
 const BATCH: usize = 64;
 /// Frames kept at most.
 const KEPT: usize = BATCH + 2 * REACH;
+
+impl LevelMap {
+    /// A map of peaks alone, where no spectrogram is known: each is the maximum of as large a
+    /// neighbourhood as the picker of `config` compares, and there are no others.
+    pub(crate) fn of_peaks(peaks: &[Peak], frames: usize, config: &Config) -> Self {
+        let bins = config.stft.bins().max(1);
+        let compared = |&&(dt, df): &&(usize, usize)| {
+            dt <= config.peaks.time_radius_frames && df <= config.peaks.freq_radius_bins
+        };
+        let prominence = NEIGHBOURHOODS.iter().take_while(compared).count().max(1) as u8;
+        let mut codes = vec![0; frames * bins * CELLS * CELLS];
+        for peak in peaks {
+            mark(
+                &mut codes,
+                (frames, bins),
+                refined(peak.time),
+                refined(peak.bin.into()),
+                prominence,
+            );
+        }
+        let chance = chance(&codes, bins * CELLS);
+        Self { frames, bins, codes, levels: Vec::new(), chance }
+    }
+}
+
+/// The nearest whole one to a position in [`STEPS`], and how far beyond it that is.
+fn refined(steps: u32) -> (isize, f32) {
+    let whole = (steps + STEPS / 2) / STEPS;
+    (whole as isize, (f64::from(steps) / f64::from(STEPS) - f64::from(whole)) as f32)
+}
 
 /// Takes a clip's frames and maps them. Of their levels, it keeps those of a few seconds.
 #[derive(Clone)]
@@ -199,15 +231,27 @@ impl LevelMapper {
         } else {
             0.0
         };
-        let columns = self.bins * CELLS;
         // Frames that are forgotten may have maxima that are still to be told of.
         let frame = frame as isize - self.begin as isize;
-        for (row, frame_class) in around(frame, later, frames, &FRAME_DISTANCES) {
-            for (column, bin_class) in around(bin as isize, higher, self.bins, &BIN_DISTANCES) {
-                let closeness = 7 - (bin_class * FRAME_DISTANCES.len() + frame_class) as u8;
-                let cell = &mut self.codes[row * columns + column];
-                *cell = (*cell).max(8 * prominence + closeness);
-            }
+        let (frame, bin) = ((frame, later), (bin as isize, higher));
+        mark(&mut self.codes, (frames, self.bins), frame, bin, prominence);
+    }
+}
+
+/// Tells the cells around a maximum of it. It is at `frame` and `bin`, each a whole number and how far
+/// beyond that it is. There are codes for so many frames and bins.
+fn mark(
+    codes: &mut [u8],
+    (frames, bins): (usize, usize),
+    frame: (isize, f32),
+    bin: (isize, f32),
+    prominence: u8,
+) {
+    for (row, frame_class) in around(frame, frames, &FRAME_DISTANCES) {
+        for (column, bin_class) in around(bin, bins, &BIN_DISTANCES) {
+            let closeness = 7 - (bin_class * FRAME_DISTANCES.len() + frame_class) as u8;
+            let cell = &mut codes[row * bins * CELLS + column];
+            *cell = (*cell).max(8 * prominence + closeness);
         }
     }
 }
@@ -227,11 +271,10 @@ pub(super) fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usiz
     NEIGHBOURHOODS.iter().take_while(|n| alone(n)).count() as u8
 }
 
-/// The cells within the greatest distance of a refined position, `beyond` whole ones, with their
-/// classes of distance. What comes of it does not depend on how far on the position is.
+/// The cells within the greatest distance of a refined position, with their classes of distance. These
+/// do not depend on how far on the position is.
 fn around(
-    position: isize,
-    beyond: f32,
+    (position, beyond): (isize, f32),
     end: usize,
     distances: &'static [f32],
 ) -> impl Iterator<Item = (usize, usize)> {
