@@ -36,7 +36,8 @@
 //! # The stages
 //!
 //! Each can be used by itself, and takes its input in pieces of any size. The result is the same to
-//! the last bit however the pieces are cut.
+//! the last bit however the pieces are cut. This holds on processors of one type. The FFT chooses its
+//! instructions at run time, so that across types all but a few landmarks in ten thousand agree.
 //!
 //! | stage | module | from | to |
 //! |---|---|---|---|
