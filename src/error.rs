@@ -168,6 +168,14 @@ pub enum Error {
     /// The index has no room for more audio (about 4 years).
     #[error("the index is full: start a second one")]
     IndexFull,
+    /// Parts of a query that do not fit together.
+    #[error(
+        "these parts make no query ({detail}): give the peaks of the clip in the order of their frames, and all rows of its spectrogram or none"
+    )]
+    QueryParts {
+        /// What does not fit.
+        detail: String,
+    },
     /// A clip beyond the longest that a query is made of.
     #[error(
         "the clip is longer than {limit_s:.0} s: cut it into pieces, or raise the limit (Fingerprinter::set_max_query_s)"

@@ -93,6 +93,24 @@ impl BandLevels {
         self.levels.shrink_to_fit();
     }
 
+    /// Forgets the first frames.
+    pub(crate) fn forget(&mut self, frames: usize) {
+        self.cells.drain(..frames * self.bins);
+        self.levels.drain(..frames);
+    }
+
+    /// The last frames alone.
+    pub(crate) fn last(&self, frames: usize) -> Self {
+        let first = self.levels.len() - frames;
+        Self {
+            bands: self.bands.clone(),
+            of_bands: self.of_bands.clone(),
+            bins: self.bins,
+            cells: self.cells[first * self.bins..].to_vec(),
+            levels: self.levels[first..].to_vec(),
+        }
+    }
+
     /// How far a track's sub-fingerprints agree with the clip beyond what chance gives, in its
     /// deviations: about 0 where the clip is not, 2 to 10 where it is. Frame 0 of the clip is
     /// `offset_steps` (1/[`STEPS`] of a frame) after the track's; the clip's tempo and frequencies are

@@ -36,7 +36,7 @@ struct Difference {
 /// Share of a track's peaks (in the order of their frames) that are missing in a clip which begins at
 /// `offset_steps` (1/[`STEPS`] of a frame) of the track: 0 to 0.3 where the clip is of it, 0.4 to 0.6
 /// where it is not. `first_bin` is the analysis band's first bin in the whole transform. Only the clip's
-/// frames within `frames` count. 0 where no peak stands in them.
+/// frames within `frames` count. 0 where no peak stands in them, or where the clip's levels are not known.
 ///
 /// ```
 /// use earmark::{Config, Fingerprinter, SampleRate, evidence::missing::shortfall};
@@ -61,6 +61,9 @@ pub fn shortfall(
     frames: Range<usize>,
     first_bin: usize,
 ) -> f32 {
+    if !clip.has_levels() {
+        return 0.0;
+    }
     let mut differences = Vec::new();
     clip.codes_under(peaks, offset_steps, frames, |peak, frame, column, code| {
         let bin = first_bin + usize::from(peak.bin) / STEPS as usize;

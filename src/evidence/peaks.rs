@@ -57,7 +57,7 @@ pub struct LevelMap {
     bins: usize,
     /// One of [`CODES`] for each part of a cell, row after row.
     codes: Vec<u8>,
-    /// The highest level around each bin, as [`Peak::level`] is given.
+    /// The highest level around each bin, as [`Peak::level`] is given. None where they are not known.
     levels: Vec<u8>,
     chance: Vec<[Moments; CLASSES]>,
 }
@@ -85,6 +85,11 @@ impl LevelMap {
     #[must_use]
     pub fn frames(&self) -> usize {
         self.frames
+    }
+
+    /// Whether levels are known: not so where peaks took the place of the spectrogram.
+    pub(crate) fn has_levels(&self) -> bool {
+        !self.levels.is_empty()
     }
 
     /// The highest level around the cell in `frame` and `column`, as [`Peak::level`] is given.
@@ -275,8 +280,8 @@ mod tests {
                 let inside_b = b > 0 && b + 1 < BINS;
                 let dt = if inside_t { vertex(at(t - 1, b), at(t, b), at(t + 1, b)) } else { 0.0 };
                 let db = if inside_b { vertex(at(t, b - 1), at(t, b), at(t, b + 1)) } else { 0.0 };
-                let far_t = (row as f32 / 2.0 - (t as f32 + dt)).abs();
-                let far_b = (column as f32 / 2.0 - (b as f32 + db)).abs();
+                let far_t = (row as f32 / 2.0 - t as f32 - dt).abs();
+                let far_b = (column as f32 / 2.0 - b as f32 - db).abs();
                 let (Some(ct), Some(cb)) = (
                     FRAME_DISTANCES.iter().position(|&d| far_t <= d),
                     BIN_DISTANCES.iter().position(|&d| far_b <= d),
@@ -306,6 +311,35 @@ mod tests {
                     .flat_map(|t| &levels[t * BINS..][bin.saturating_sub(1)..(bin + 2).min(BINS)]);
                 let highest = around.copied().fold(f32::MIN, f32::max);
                 assert_eq!(map.level(frame, column), in_half_db(highest));
+            }
+        }
+    }
+
+    /// The last frames of a stream, of which the first know what came before.
+    #[test]
+    fn maps_of_the_last_frames_are_parts_of_a_whole_map() {
+        let levels = levels(500, 6);
+        let silent = |frame: usize| frame % 97 < 9;
+        let mut mapper = LevelMapper::new(BINS, 0);
+        let mut forgotten = 0;
+        for (i, row) in levels.chunks_exact(BINS).enumerate() {
+            mapper.push(row, silent(i));
+            let end = i + 1;
+            for frames in [1, 5, 13, 70, 150] {
+                if (i * frames) % 41 > 1 || frames > end - forgotten {
+                    continue;
+                }
+                let last = mapper.last(frames);
+                let whole = LevelMap::new(&levels[..end * BINS], BINS, silent);
+                let of_frame = 4 * BINS;
+                assert_eq!(last.frames(), frames);
+                assert_eq!(last.codes, whole.codes[(end - frames) * of_frame..], "{end} {frames}");
+                assert_eq!(last.levels, whole.levels[(end - frames) * BINS..], "{end} {frames}");
+                assert_eq!(last.chance, chance(&last.codes, 2 * BINS));
+            }
+            if i % 160 == 159 {
+                mapper.forget(i - 80 - forgotten);
+                forgotten = i - 80;
             }
         }
     }

@@ -89,6 +89,22 @@ impl Phases {
         self.rows.shrink_to_fit();
     }
 
+    /// Forgets the first frames.
+    pub(crate) fn forget(&mut self, frames: usize) {
+        self.rows.drain(..frames * self.bins);
+    }
+
+    /// The last frames alone.
+    pub(crate) fn last(&self, frames: usize) -> Self {
+        let first = self.rows.len() - frames * self.bins;
+        Self {
+            rows: self.rows[first..].to_vec(),
+            bins: self.bins,
+            advance: self.advance,
+            cosines: self.cosines.clone(),
+        }
+    }
+
     /// How far a track's peaks (in the order of their frames) agree in phase with the clip beyond what
     /// chance gives, in its deviations: about 0 where the clip is not, 3 to 60 where it is, the more the
     /// longer it is. The clip begins at `offset_steps` (1/[`STEPS`] of a frame) of the track, and is

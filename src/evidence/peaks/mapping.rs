@@ -2,7 +2,9 @@
 
 use super::{BIN_DISTANCES, CELLS, FRAME_DISTANCES, LevelMap, NEIGHBOURHOODS, chance};
 use crate::arithmetic::greater;
+use crate::config::Config;
 use crate::packing::make_room;
+use crate::peaks::{Peak, STEPS};
 use crate::peaks::{in_half_db, sliding_max, vertex};
 
 /// Frames to each side that decide what a frame's cells are.
@@ -12,7 +14,38 @@ const BATCH: usize = 64;
 /// Frames kept at most.
 const KEPT: usize = BATCH + 2 * REACH;
 
+impl LevelMap {
+    /// A map of peaks alone, where no spectrogram is known: each is the maximum of as large a
+    /// neighbourhood as the picker of `config` compares, and there are no others.
+    pub(crate) fn of_peaks(peaks: &[Peak], frames: usize, config: &Config) -> Self {
+        let bins = config.stft.bins().max(1);
+        let compared = |&&(dt, df): &&(usize, usize)| {
+            dt <= config.peaks.time_radius_frames && df <= config.peaks.freq_radius_bins
+        };
+        let prominence = NEIGHBOURHOODS.iter().take_while(compared).count().max(1) as u8;
+        let mut codes = vec![0; frames * bins * CELLS * CELLS];
+        for peak in peaks {
+            mark(
+                &mut codes,
+                (frames, bins),
+                refined(peak.time),
+                refined(peak.bin.into()),
+                prominence,
+            );
+        }
+        let chance = chance(&codes, bins * CELLS);
+        Self { frames, bins, codes, levels: Vec::new(), chance }
+    }
+}
+
+/// The nearest whole one to a position in [`STEPS`], and how far beyond it that is.
+fn refined(steps: u32) -> (isize, f32) {
+    let whole = (steps + STEPS / 2) / STEPS;
+    (whole as isize, (f64::from(steps) / f64::from(STEPS) - f64::from(whole)) as f32)
+}
+
 /// Takes a clip's frames and maps them. Of their levels, it keeps those of a few seconds.
+#[derive(Clone)]
 pub(crate) struct LevelMapper {
     bins: usize,
     /// The last frames, row after row, in dB.
@@ -25,7 +58,9 @@ pub(crate) struct LevelMapper {
     next: usize,
     /// The maximum of each cell and its direct neighbours.
     highest_db: Vec<f32>,
-    /// One for each part of a cell of all frames.
+    /// The first frame that is not forgotten.
+    begin: usize,
+    /// One for each part of a cell of all frames from there on.
     codes: Vec<u8>,
     levels: Vec<u8>,
     scratch: Vec<f32>,
@@ -42,6 +77,7 @@ impl LevelMapper {
             first: 0,
             next: 0,
             highest_db: Vec::new(),
+            begin: 0,
             codes: Vec::with_capacity(frames * bins * CELLS * CELLS),
             levels: Vec::with_capacity(frames * bins),
             scratch: Vec::new(),
@@ -53,12 +89,59 @@ impl LevelMapper {
         self.levels_db.extend_from_slice(&levels_db[..self.bins]);
         self.silent.push(silent);
         if self.silent.len() == KEPT {
-            self.map(self.frames() - REACH);
-            let done = self.next - REACH - self.first;
-            self.levels_db.drain(..done * self.bins);
-            self.silent.drain(..done);
-            self.first += done;
+            self.advance();
         }
+    }
+
+    /// Maps the frames of which all reach is here, and lets go of the levels that are done with.
+    fn advance(&mut self) {
+        self.map(self.frames().saturating_sub(REACH).max(self.next));
+        let done = self.next.saturating_sub(REACH).saturating_sub(self.first);
+        self.levels_db.drain(..done * self.bins);
+        self.silent.drain(..done);
+        self.first += done;
+    }
+
+    /// Forgets the first of the frames that are not forgotten, which must be mapped by now. What is
+    /// still to be mapped knows of their levels.
+    pub fn forget(&mut self, frames: usize) {
+        self.codes.drain(..frames * self.bins * CELLS * CELLS);
+        self.levels.drain(..frames * self.bins);
+        self.begin += frames;
+    }
+
+    /// The map of the last `frames` frames that are not forgotten, as if the clip ended here. What
+    /// came before them is known to the first of them.
+    pub fn last(&mut self, frames: usize) -> LevelMap {
+        self.advance();
+        let wanted = self.frames() - frames;
+        // Those that are still to be mapped come in any case.
+        let begin = wanted.min(self.next);
+        let frames = self.frames() - begin;
+        let forgotten = (begin - self.begin) * self.bins;
+        let copy = |all: &[u8], from: usize, room: usize| {
+            let mut copy = Vec::with_capacity(room);
+            copy.extend_from_slice(all.get(from..).unwrap_or_default());
+            copy
+        };
+        let cells = frames * self.bins;
+        let codes = copy(&self.codes, forgotten * CELLS * CELLS, cells * CELLS * CELLS);
+        let levels = copy(&self.levels, forgotten, cells);
+        let mut tail = Self {
+            bins: self.bins,
+            levels_db: self.levels_db.clone(),
+            silent: self.silent.clone(),
+            first: self.first,
+            next: self.next,
+            highest_db: Vec::new(),
+            begin,
+            codes,
+            levels,
+            scratch: Vec::new(),
+        };
+        tail.map(tail.frames());
+        tail.forget(wanted - begin);
+        tail.into_map()
     }
 
     /// Maps what is left.
@@ -66,8 +149,12 @@ impl LevelMapper {
         self.map(self.frames());
         self.codes.shrink_to_fit();
         self.levels.shrink_to_fit();
+        self.into_map()
+    }
+
+    fn into_map(self) -> LevelMap {
         LevelMap {
-            frames: self.frames(),
+            frames: self.frames() - self.begin,
             bins: self.bins,
             chance: chance(&self.codes, self.bins * CELLS),
             codes: self.codes,
@@ -82,7 +169,8 @@ impl LevelMapper {
 
     /// Maps the frames from the next to `end`, all that are in their reach being here.
     fn map(&mut self, end: usize) {
-        let cells = (self.frames() - self.codes.len() / (self.bins * CELLS * CELLS)) * self.bins;
+        let there = self.codes.len() / (self.bins * CELLS * CELLS);
+        let cells = (self.frames() - self.begin - there) * self.bins;
         make_room(&mut self.codes, cells * CELLS * CELLS);
         self.codes.resize(self.codes.len() + cells * CELLS * CELLS, 0);
         self.take_highest(end);
@@ -131,22 +219,39 @@ impl LevelMapper {
 
     /// Tells the cells around a maximum of it.
     fn mark(&mut self, frame: usize, bin: usize, prominence: u8) {
-        let frames = self.frames();
-        let (levels_db, first) = (&self.levels_db, self.first);
-        let level = |frame: usize, bin: usize| levels_db[(frame - first) * self.bins + bin];
-        let refine = |at: usize, end: usize, level: &dyn Fn(usize) -> f32| {
-            let inside = at > 0 && at + 1 < end;
-            at as f32 + if inside { vertex(level(at - 1), level(at), level(at + 1)) } else { 0.0 }
+        let (frames, at) = (self.frames() - self.begin, frame - self.first);
+        let level = |at: usize, bin: usize| self.levels_db[at * self.bins + bin];
+        let later = if frame > 0 && frame + 1 < self.frames() {
+            vertex(level(at - 1, bin), level(at, bin), level(at + 1, bin))
+        } else {
+            0.0
         };
-        let frame = refine(frame, frames, &|frame| level(frame, bin));
-        let bin = refine(bin, self.bins, &|at| level(frame.round() as usize, at));
-        let columns = self.bins * CELLS;
-        for (row, frame_class) in around(frame, frames, &FRAME_DISTANCES) {
-            for (column, bin_class) in around(bin, self.bins, &BIN_DISTANCES) {
-                let closeness = 7 - (bin_class * FRAME_DISTANCES.len() + frame_class) as u8;
-                let cell = &mut self.codes[row * columns + column];
-                *cell = (*cell).max(8 * prominence + closeness);
-            }
+        let higher = if bin > 0 && bin + 1 < self.bins {
+            vertex(level(at, bin - 1), level(at, bin), level(at, bin + 1))
+        } else {
+            0.0
+        };
+        // Frames that are forgotten may have maxima that are still to be told of.
+        let frame = frame as isize - self.begin as isize;
+        let (frame, bin) = ((frame, later), (bin as isize, higher));
+        mark(&mut self.codes, (frames, self.bins), frame, bin, prominence);
+    }
+}
+
+/// Tells the cells around a maximum of it. It is at `frame` and `bin`, each a whole number and how far
+/// beyond that it is. There are codes for so many frames and bins.
+fn mark(
+    codes: &mut [u8],
+    (frames, bins): (usize, usize),
+    frame: (isize, f32),
+    bin: (isize, f32),
+    prominence: u8,
+) {
+    for (row, frame_class) in around(frame, frames, &FRAME_DISTANCES) {
+        for (column, bin_class) in around(bin, bins, &BIN_DISTANCES) {
+            let closeness = 7 - (bin_class * FRAME_DISTANCES.len() + frame_class) as u8;
+            let cell = &mut codes[row * bins * CELLS + column];
+            *cell = (*cell).max(8 * prominence + closeness);
         }
     }
 }
@@ -166,18 +271,21 @@ pub(super) fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usiz
     NEIGHBOURHOODS.iter().take_while(|n| alone(n)).count() as u8
 }
 
-/// The cells within the greatest distance of a refined position, with their classes of distance.
+/// The cells within the greatest distance of a refined position, with their classes of distance. These
+/// do not depend on how far on the position is.
 fn around(
-    position: f32,
+    (position, beyond): (isize, f32),
     end: usize,
     distances: &'static [f32],
 ) -> impl Iterator<Item = (usize, usize)> {
     let reach = distances[distances.len() - 1];
-    let first = ((position - reach) * CELLS as f32).ceil().max(0.0) as usize;
-    let last = ((position + reach) * CELLS as f32).floor() as usize;
-    (first..=last.min(end * CELLS - 1)).map(move |cell| {
-        let distance = (cell as f32 / CELLS as f32 - position).abs();
+    let from_position = |distance: f32| (beyond + distance) * CELLS as f32;
+    let first = from_position(-reach).ceil() as isize;
+    let last = from_position(reach).floor() as isize;
+    (first..=last).filter_map(move |part| {
+        let cell = usize::try_from(position * CELLS as isize + part).ok()?;
+        let distance = (part as f32 / CELLS as f32 - beyond).abs();
         let class = distances.iter().position(|&most| distance <= most);
-        (cell, class.unwrap_or(distances.len() - 1))
+        (cell < end * CELLS).then_some((cell, class.unwrap_or(distances.len() - 1)))
     })
 }
