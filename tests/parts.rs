@@ -57,8 +57,8 @@ fn any_split_gives_the_same_tracks_and_places_in_the_same_order() {
     let plain = MatchConfig::default();
     let any_speed =
         MatchConfig { speed: SpeedRange::percent(4.0).unwrap(), ..MatchConfig::default() };
-    let splits: [(usize, fn(usize) -> usize); 4] =
-        [(2, |i| i), (3, |i| i / 4), (5, |i| i * 7), (12, |i| i)];
+    type PartOf = fn(usize) -> usize;
+    let splits: [(usize, PartOf); 4] = [(2, |i| i), (3, |i| i / 4), (5, |i| i * 7), (12, |i| i)];
     for (number, query) in clips(&tracks).iter().enumerate() {
         for config in [&plain, &any_speed] {
             let one = whole.search(query, config).unwrap();

@@ -372,7 +372,7 @@ mod tests {
             let scope = Scope::all(&totals).without(&totals, &[0..60, 1400..1500]);
             let want = naive(&landmarks, &found, |b| present(b) && (60..1400).contains(&b), 9);
             assert_eq!(votes.heaviest(&scope, 9), want);
-            let scope = Scope::only(&totals, &[200..500]);
+            let scope = Scope::only(&totals, std::slice::from_ref(&(200..500)));
             let want = naive(&landmarks, &found, |b| (200..500).contains(&b), 9);
             assert_eq!(votes.heaviest(&scope, 9), want);
         }
