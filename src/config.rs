@@ -21,6 +21,9 @@ pub const FINGERPRINT_VERSION: u32 = 3;
 /// let fingerprinter = Fingerprinter::new(config)?;
 /// # Ok::<(), earmark::Error>(())
 /// ```
+///
+/// Searches with another analysis than the default one need a
+/// [calibration](crate::Calibration) of it.
 #[derive(Clone, Debug, PartialEq, Default, Encode, Decode)]
 pub struct Config {
     /// Time–frequency analysis.

@@ -92,6 +92,7 @@
 #![warn(missing_docs)]
 
 pub mod bands;
+pub mod calibration;
 pub mod catalog;
 pub mod config;
 #[cfg(feature = "decode")]
@@ -122,6 +123,8 @@ mod wide;
 #[cfg(test)]
 mod testing;
 
+#[doc(inline)]
+pub use calibration::Calibration;
 #[doc(inline)]
 pub use catalog::{Catalog, Track, TrackInfo};
 #[doc(inline)]

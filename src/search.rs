@@ -27,6 +27,7 @@ pub use config::{MatchConfig, SpeedRange};
 pub use explain::{Explanation, Outcome, Place, explain, weighed_places};
 pub use matches::{Match, Span};
 
+use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
 use alignment::{Alignment, LEAD, first_bin_steps, on_clip};
@@ -54,18 +55,30 @@ const RETUNED: usize = 8;
 ///
 /// # Errors
 /// [`Error::Config`] for a `config` that is out of range, [`Error::ConfigMismatch`] for a query that
-/// was made with another configuration.
+/// was made with another configuration, [`Error::NoCalibration`] or [`Error::CalibrationMismatch`]
+/// where nothing was fitted for it.
 pub fn search(
     index: &(impl LandmarkIndex + ?Sized),
     query: &Query,
     config: &MatchConfig,
 ) -> Result<Vec<Match>> {
     let catalog = index.catalog();
+    let query = &calibrated(catalog, query, config)?;
     let (verified, law) = places(index, query, config)?;
     let first_bin_steps = first_bin_steps(catalog.config());
     let judged = judge(query, &verified, &law, first_bin_steps, config.max_false_alarms);
     let ranked = rank(catalog, query, &verified, &judged, config.max_matches);
     Ok(ranked.into_iter().map(|(m, _)| m).collect())
+}
+
+/// The query as it is weighed in this search, once both are found fit for it.
+fn calibrated(catalog: &Catalog, query: &Query, config: &MatchConfig) -> Result<Query> {
+    config.validate()?;
+    let (expected, found) = (catalog.config().id(), query.config_id());
+    if found != expected {
+        return Err(Error::ConfigMismatch { expected, found });
+    }
+    Ok(query.calibrated(config.calibration_for(expected)?))
 }
 
 /// The places with all their evidence, the strongest first, and what it means.
@@ -74,12 +87,7 @@ fn places<'a>(
     query: &Query,
     config: &MatchConfig,
 ) -> Result<(Vec<Verified<'a>>, Law)> {
-    config.validate()?;
     let catalog = index.catalog();
-    let expected = catalog.config().id();
-    if query.config_id() != expected {
-        return Err(Error::ConfigMismatch { expected, found: query.config_id() });
-    }
     let mut glanced: Vec<(f64, Alignment)> =
         (alignments(index, query.landmarks(), config, config.candidates).into_iter())
             .map(|alignment| (glance(query, &alignment), alignment))

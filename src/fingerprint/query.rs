@@ -1,51 +1,61 @@
 //! Clips, as they are looked up.
 
+use crate::calibration::Calibration;
 use crate::config::StftConfig;
 use crate::evidence::bands::BandLevels;
 use crate::evidence::peaks::{LevelMap, LevelMapper};
 use crate::evidence::phases::Phases;
-use crate::evidence::quality::{Moments, of_moments};
+use crate::evidence::quality::{Moments, Traits};
 use crate::landmark::Landmark;
 use crate::peaks::Peak;
 use crate::spectrogram::Frame;
 use crate::units::ConfigId;
+use std::sync::Arc;
 
 /// A clip as the matchers want it: more peaks and more landmarks than a reference keeps.
+///
+/// Copies share what was made of the audio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
+    features: Arc<Features>,
+    levels: LevelMap,
+}
+
+/// What does not depend on the calibration.
+#[derive(Debug, PartialEq)]
+struct Features {
     config_id: ConfigId,
     duration_s: f64,
     peaks: Vec<Peak>,
     landmarks: Vec<Landmark>,
-    levels: LevelMap,
     bands: BandLevels,
     phases: Phases,
-    clarity: f32,
+    traits: Traits,
 }
 
 impl Query {
     /// Names the configuration that it was made with.
     #[must_use]
     pub fn config_id(&self) -> ConfigId {
-        self.config_id
+        self.features.config_id
     }
 
     /// Length of the clip in seconds.
     #[must_use]
     pub fn duration_s(&self) -> f64 {
-        self.duration_s
+        self.features.duration_s
     }
 
     /// The peaks, in the order of their frames.
     #[must_use]
     pub fn peaks(&self) -> &[Peak] {
-        &self.peaks
+        &self.features.peaks
     }
 
     /// The landmarks, in the order of their anchors.
     #[must_use]
     pub fn landmarks(&self) -> &[Landmark] {
-        &self.landmarks
+        &self.features.landmarks
     }
 
     /// How prominent each cell of the clip's spectrogram is.
@@ -57,20 +67,44 @@ impl Query {
     /// How its sound is spread over the bands.
     #[must_use]
     pub fn bands(&self) -> &BandLevels {
-        &self.bands
+        &self.features.bands
     }
 
     /// Its phases.
     #[must_use]
     pub fn phases(&self) -> &Phases {
-        &self.phases
+        &self.features.phases
+    }
+
+    /// What tells how clear it is.
+    #[must_use]
+    pub fn traits(&self) -> &Traits {
+        &self.features.traits
     }
 
     /// How strong its true match would be, as a multiple of what is usual: see
-    /// [`clarity`](crate::evidence::quality::clarity).
+    /// [`quality`](crate::evidence::quality).
     #[must_use]
     pub fn clarity(&self) -> f32 {
-        self.clarity
+        self.features.traits.clarity(&self.calibration().quality)
+    }
+
+    /// By which its evidence is weighed: until a search takes [another](Self::calibrated), that which
+    /// comes with the crate for its analysis, or else that of the default analysis.
+    #[must_use]
+    pub fn calibration(&self) -> &Calibration {
+        self.levels.calibration()
+    }
+
+    /// The same clip, weighed by another calibration. Searches do so by themselves.
+    #[must_use]
+    pub fn calibrated(&self, calibration: Arc<Calibration>) -> Self {
+        let known = self.levels.calibration();
+        if Arc::ptr_eq(known, &calibration) || *known == calibration {
+            return self.clone();
+        }
+        let levels = self.levels.calibrated(calibration);
+        Self { features: Arc::clone(&self.features), levels }
     }
 }
 
@@ -87,7 +121,7 @@ impl Clip {
     /// For frames made with `config`, of which so many are expected.
     pub fn new(config: &StftConfig, frames: usize) -> Self {
         Self {
-            levels: LevelMapper::new(config.bins(), frames),
+            levels: LevelMapper::new(config, frames),
             bands: BandLevels::with_room(config, frames),
             phases: Phases::with_room(config, frames),
             moments: Vec::with_capacity(frames),
@@ -113,7 +147,9 @@ impl Clip {
         let Self { levels, mut bands, mut phases, moments } = self;
         bands.shrink();
         phases.shrink();
-        let (levels, clarity) = (levels.finish(), of_moments(&moments, &peaks));
-        Query { config_id, duration_s, peaks, landmarks, levels, bands, phases, clarity }
+        let calibration = Calibration::built_in(config_id).unwrap_or_else(Calibration::of_default);
+        let traits = Traits::of_moments(&moments, &peaks);
+        let features = Features { config_id, duration_s, peaks, landmarks, bands, phases, traits };
+        Query { features: Arc::new(features), levels: levels.finish(calibration) }
     }
 }

@@ -1,7 +1,9 @@
 //! How to search.
 
+use crate::calibration::Calibration;
 use crate::error::{Error, Result};
-use crate::units::STEPS;
+use crate::units::{ConfigId, STEPS};
+use std::sync::Arc;
 
 /// Four frames, or bins: nearly everything is within it.
 const MAX_TOLERANCE_STEPS: u32 = 4 * STEPS;
@@ -25,6 +27,9 @@ pub struct MatchConfig {
     /// How much faster or slower, higher or lower than the track the clip may be. Default
     /// [`SpeedRange::OFF`].
     pub speed: SpeedRange,
+    /// What was fitted for the analysis. Default `None`: that which comes with the crate, if there is
+    /// one for this analysis.
+    pub calibration: Option<Arc<Calibration>>,
 }
 
 impl Default for MatchConfig {
@@ -36,6 +41,7 @@ impl Default for MatchConfig {
             tolerance_steps: 8,
             candidates: 600,
             speed: SpeedRange::OFF,
+            calibration: None,
         }
     }
 }
@@ -59,6 +65,24 @@ impl MatchConfig {
             return Err(wrong("tolerance_steps", self.tolerance_steps, "0 to 64"));
         }
         Ok(())
+    }
+
+    /// The calibration for a search with an analysis.
+    ///
+    /// # Errors
+    /// [`Error::NoCalibration`] where none is given and none is built in,
+    /// [`Error::CalibrationMismatch`] where that of another analysis is given, [`Error::Config`] where
+    /// a number in it is out of range.
+    pub fn calibration_for(&self, config_id: ConfigId) -> Result<Arc<Calibration>> {
+        let Some(calibration) = &self.calibration else {
+            return Calibration::built_in(config_id).ok_or(Error::NoCalibration { config_id });
+        };
+        let (expected, found) = (config_id, calibration.config_id());
+        if found != expected {
+            return Err(Error::CalibrationMismatch { expected, found });
+        }
+        calibration.validate()?;
+        Ok(Arc::clone(calibration))
     }
 }
 

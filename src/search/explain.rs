@@ -4,9 +4,9 @@ use super::alignment::{Alignment, first_bin_steps};
 use super::candidates::{LandmarkIndex, alignments};
 use super::config::MatchConfig;
 use super::matches::Span;
-use super::places;
 use super::ranking::{Judged, describe, judge, rank};
 use super::strength::verify;
+use super::{calibrated, places};
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::evidence::PlaceEvidence;
@@ -120,8 +120,9 @@ pub fn weighed_places(
     query: &Query,
     config: &MatchConfig,
 ) -> Result<Vec<Place>> {
-    let (verified, law) = places(index, query, config)?;
     let catalog = index.catalog();
+    let query = &calibrated(catalog, query, config)?;
+    let (verified, law) = places(index, query, config)?;
     let first_bin_steps = first_bin_steps(catalog.config());
     let judged = judge(query, &verified, &law, first_bin_steps, f64::INFINITY);
     Ok(judged.iter().map(|j| Place::new(catalog, query, j)).collect())
@@ -155,6 +156,7 @@ pub fn explain(
 ) -> Result<Explanation> {
     let catalog = index.catalog();
     catalog.get(track).ok_or(Error::NoSuchTrack { id: track })?;
+    let query = &calibrated(catalog, query, config)?;
     let needed_score = -config.max_false_alarms.log10();
 
     // As far as the search gets.

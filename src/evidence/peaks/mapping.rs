@@ -1,20 +1,23 @@
 //! Making a [`LevelMap`], frame by frame.
 
-use super::{BIN_DISTANCES, CELLS, FRAME_DISTANCES, LevelMap, NEIGHBOURHOODS, chance};
+use super::{BIN_DISTANCES, CELLS, Cells, FRAME_DISTANCES, LevelMap};
 use crate::arithmetic::greater;
+use crate::calibration::Calibration;
+use crate::calibration::widths::Widths;
+use crate::config::StftConfig;
 use crate::packing::make_room;
 use crate::peaks::{in_half_db, sliding_max, vertex};
+use std::sync::Arc;
 
-/// Frames to each side that decide what a frame's cells are.
-const REACH: usize = NEIGHBOURHOODS[NEIGHBOURHOODS.len() - 1].0;
 /// So many frames are mapped at once, in order that those of their reach are kept seldom.
 const BATCH: usize = 64;
-/// Frames kept at most.
-const KEPT: usize = BATCH + 2 * REACH;
 
 /// Takes a clip's frames and maps them. Of their levels, it keeps those of a few seconds.
 pub(crate) struct LevelMapper {
     bins: usize,
+    widths: Widths,
+    /// Frames kept at most.
+    kept: usize,
     /// The last frames, row after row, in dB.
     levels_db: Vec<f32>,
     /// Which of them are silent.
@@ -32,13 +35,16 @@ pub(crate) struct LevelMapper {
 }
 
 impl LevelMapper {
-    /// For rows of `bins` levels, of which `frames` are expected.
-    pub fn new(bins: usize, frames: usize) -> Self {
-        let bins = bins.max(1);
+    /// For rows of levels as the transform with `config` gives them, of which `frames` are expected.
+    pub fn new(config: &StftConfig, frames: usize) -> Self {
+        let (bins, widths) = (config.bins().max(1), Widths::new(config));
+        let kept = BATCH + 2 * widths.reach_frames();
         Self {
             bins,
-            levels_db: Vec::with_capacity(KEPT * bins),
-            silent: Vec::with_capacity(KEPT),
+            widths,
+            kept,
+            levels_db: Vec::with_capacity(kept * bins),
+            silent: Vec::with_capacity(kept),
             first: 0,
             next: 0,
             highest_db: Vec::new(),
@@ -52,27 +58,29 @@ impl LevelMapper {
     pub fn push(&mut self, levels_db: &[f32], silent: bool) {
         self.levels_db.extend_from_slice(&levels_db[..self.bins]);
         self.silent.push(silent);
-        if self.silent.len() == KEPT {
-            self.map(self.frames() - REACH);
-            let done = self.next - REACH - self.first;
+        if self.silent.len() == self.kept {
+            let reach = self.widths.reach_frames();
+            self.map(self.frames() - reach);
+            let done = self.next - reach - self.first;
             self.levels_db.drain(..done * self.bins);
             self.silent.drain(..done);
             self.first += done;
         }
     }
 
-    /// Maps what is left.
-    pub fn finish(mut self) -> LevelMap {
+    /// Maps what is left, to be weighed by a calibration.
+    pub fn finish(mut self, calibration: Arc<Calibration>) -> LevelMap {
         self.map(self.frames());
         self.codes.shrink_to_fit();
         self.levels.shrink_to_fit();
-        LevelMap {
+        let cells = Cells {
             frames: self.frames(),
             bins: self.bins,
-            chance: chance(&self.codes, self.bins * CELLS),
+            widths: self.widths,
             codes: self.codes,
             levels: self.levels,
-        }
+        };
+        LevelMap::of(Arc::new(cells), calibration)
     }
 
     /// Number of frames taken.
@@ -99,7 +107,9 @@ impl LevelMapper {
             maxima.clear();
             maxima.extend(cells.filter(|(_, (level, highest))| level >= highest).map(|(i, _)| i));
             for &bin in &maxima {
-                let prominence = prominence(&self.levels_db, self.bins, frame - self.first, bin);
+                let nested = &self.widths.neighbourhoods;
+                let prominence =
+                    prominence(&self.levels_db, self.bins, nested, frame - self.first, bin);
                 if prominence > 0 {
                     self.mark(frame, bin, prominence);
                 }
@@ -152,7 +162,13 @@ impl LevelMapper {
 }
 
 /// Number of nested neighbourhoods in which a cell is the one maximum.
-pub(super) fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usize) -> u8 {
+pub(super) fn prominence(
+    levels_db: &[f32],
+    bins: usize,
+    neighbourhoods: &[(usize, usize)],
+    frame: usize,
+    bin: usize,
+) -> u8 {
     let frames = levels_db.len() / bins;
     let level = levels_db[frame * bins + bin];
     let alone = |&(dt, df): &(usize, usize)| {
@@ -163,7 +179,7 @@ pub(super) fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usiz
             .sum();
         rivals == 1
     };
-    NEIGHBOURHOODS.iter().take_while(|n| alone(n)).count() as u8
+    neighbourhoods.iter().take_while(|n| alone(n)).count() as u8
 }
 
 /// The cells within the greatest distance of a refined position, with their classes of distance.
