@@ -24,15 +24,16 @@ mod strength;
 mod tuning;
 
 pub use config::{MatchConfig, SpeedRange};
+pub use decision::Law;
 pub use explain::{Explanation, Outcome, Place, explain, weighed_places};
 pub use matches::{Match, Span};
+pub use strength::{coherence_of, strength_of};
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
 use alignment::{Alignment, LEAD, first_bin_steps, on_clip};
 use candidates::{LandmarkIndex, alignments};
-use decision::Law;
 use ranking::{judge, rank};
 use strength::{Verified, glance, locate, sort, verify};
 

@@ -5,7 +5,7 @@ use crate::catalog::Catalog;
 use crate::fingerprint::Query;
 
 /// The law of false alarms for one clip in one index.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Law {
     model: LawModel,
     /// Places that were looked at, as a share of those with which the law was fitted, 1 at most.
@@ -16,27 +16,39 @@ pub struct Law {
 }
 
 impl Law {
-    pub fn new(query: &Query, catalog: &Catalog, places: usize) -> Self {
+    pub(crate) fn new(query: &Query, catalog: &Catalog, places: usize) -> Self {
         // Not by the durations, which come from outside.
         let hours = catalog.frames() as f64 * catalog.config().stft.hop_s() / 3600.0;
-        let model = query.calibration().law;
+        let clarity = f64::from(query.clarity());
+        Self::of(query.calibration().law, query.duration_s(), clarity, hours, places)
+    }
+
+    /// The law for a clip of a duration and [clarity](crate::evidence::quality) in an index of so many
+    /// hours, of which so many `places` by votes were looked at.
+    #[must_use]
+    pub fn of(model: LawModel, duration_s: f64, clarity: f64, hours: f64, places: usize) -> Self {
         let hours = hours.max(model.fewest_hours).min(model.related_hours);
         Self {
             share: (places as f64 / model.most_places).min(1.0),
-            longer: (query.duration_s() / 5.0).powf(model.length_power),
-            clearer: f64::from(query.clarity()).powf(model.clarity_power),
+            longer: (duration_s / 5.0).powf(model.length_power),
+            clearer: clarity.powf(model.clarity_power),
             larger: (hours / model.related_hours).powf(model.hours_power),
             model,
         }
     }
 
     /// The strength that the strongest false place usually has in a clip of this length.
+    #[must_use]
     pub fn usual_rival(&self) -> f64 {
         self.model.usual_rival / self.longer
     }
 
-    /// False alarms of at least this strength and coherence, where the rival has the strength
+    /// False alarms of at least this [strength] and [coherence], where the rival has the strength
     /// `rival`.
+    ///
+    /// [strength]: super::strength_of
+    /// [coherence]: super::coherence_of
+    #[must_use]
     pub fn false_alarms(&self, strength: f64, coherence: f64, rival: f64) -> f64 {
         let m = &self.model;
         let strength = strength - m.rival_share * (rival - self.usual_rival());

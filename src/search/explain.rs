@@ -39,6 +39,8 @@ pub struct Place {
     pub evidence: PlaceEvidence,
     /// All of that on one scale, as a z-score.
     pub strength: f64,
+    /// The same of the strongest other track that explains the same evidence.
+    pub rival: f64,
     /// −log10 of the false alarms that are expected to have as much evidence.
     pub score: f64,
 }
@@ -57,6 +59,7 @@ impl Place {
             votes: m.votes,
             evidence: v.evidence,
             strength: v.strength,
+            rival: judged.rival,
             score: -judged.false_alarms.max(1e-300).log10(),
         }
     }
@@ -196,7 +199,7 @@ pub fn explain(
     let judged = best.iter().map(|place| {
         let rival = law.usual_rival();
         let false_alarms = law.false_alarms(place.strength, place.coherence, rival);
-        Judged { place, false_alarms }
+        Judged { place, false_alarms, rival }
     });
     let place = judged.map(|j| Place::new(catalog, query, &j)).next();
     let within = first < config.candidates;

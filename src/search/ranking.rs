@@ -22,6 +22,8 @@ const EXPLAINED: f64 = 1.0 / 3.0;
 pub(crate) struct Judged<'v, 'a> {
     pub place: &'v Verified<'a>,
     pub false_alarms: f64,
+    /// Strength of the strongest rival.
+    pub rival: f64,
 }
 
 /// Judges places, the strongest of which come first: each by its own evidence, and against the
@@ -38,7 +40,8 @@ pub(crate) fn judge<'v, 'a>(
         |v: &&Verified<'_>| law.false_alarms(v.strength, v.coherence, 0.0) <= max_false_alarms;
     let judged = verified.iter().filter(possible).map(|place| {
         let rival = rival(place, query, verified, law, first_bin_steps);
-        Judged { place, false_alarms: law.false_alarms(place.strength, place.coherence, rival) }
+        let false_alarms = law.false_alarms(place.strength, place.coherence, rival);
+        Judged { place, false_alarms, rival }
     });
     let mut judged: Vec<Judged> = judged.filter(|j| j.false_alarms <= max_false_alarms).collect();
     // A stable sort: equals stay in the order of strength.
@@ -89,7 +92,7 @@ pub(crate) fn rank<'v, 'a>(
 ) -> Vec<(Match, &'v Verified<'a>)> {
     let first_bin = first_bin_steps(catalog.config());
     let mut kept: Vec<(Match, &'v Verified<'a>)> = Vec::new();
-    for &Judged { place, false_alarms } in judged {
+    for &Judged { place, false_alarms, .. } in judged {
         if kept.len() == most {
             break;
         }

@@ -2,8 +2,8 @@
 
 use super::alignment::Alignment;
 use super::playback::Playback;
-use crate::calibration::Calibration;
 use crate::calibration::widths::Widths;
+use crate::calibration::{Calibration, StrengthModel};
 use crate::evidence::PlaceEvidence;
 use crate::evidence::missing::shortfall;
 use crate::evidence::peaks::Evidence;
@@ -55,12 +55,26 @@ impl Verified<'_> {
             phases_z,
             missing_ratio: missing.into(),
         };
-        self.coherence = (phases_z.unwrap_or(0.0) - model.usual_phases_z).max(0.0);
-        let missing = (self.evidence.missing_ratio - model.usual_missing_ratio).max(0.0);
-        self.strength += model.bands_weight * self.evidence.bands_z
-            + model.phases_weight * self.coherence.min(model.most_phases)
-            - model.missing_weight * missing;
+        self.coherence = coherence_of(model, &self.evidence);
+        self.strength = strength_of(model, &self.evidence);
     }
+}
+
+/// How far the phases alone are above what is usual.
+#[must_use]
+pub fn coherence_of(model: &StrengthModel, evidence: &PlaceEvidence) -> f64 {
+    (evidence.phases_z.unwrap_or(0.0) - model.usual_phases_z).max(0.0)
+}
+
+/// All evidence of a place on one scale: how far it is above what chance gives at one place, as a
+/// z-score.
+#[must_use]
+pub fn strength_of(model: &StrengthModel, evidence: &PlaceEvidence) -> f64 {
+    let missing = (evidence.missing_ratio - model.usual_missing_ratio).max(0.0);
+    evidence.peaks_z
+        + (model.bands_weight * evidence.bands_z
+            + model.phases_weight * coherence_of(model, evidence).min(model.most_phases)
+            - model.missing_weight * missing)
 }
 
 /// The evidence of an alignment's peaks at a glance, as a z-score: at the place itself and one to each
