@@ -114,6 +114,24 @@ pub enum Error {
         /// The configuration found.
         found: ConfigId,
     },
+    /// A search with an analysis of which nothing was fitted.
+    #[error(
+        "no calibration for the analysis {config_id}: make one with the program `calibrate` (cargo run --release --example calibrate -- MUSIC) and give it as MatchConfig::calibration, or take another's on purpose (Calibration::for_analysis)"
+    )]
+    NoCalibration {
+        /// The analysis.
+        config_id: ConfigId,
+    },
+    /// A search with the calibration of another analysis.
+    #[error(
+        "the calibration is of the analysis {found}, not of {expected}: make one for it with the program `calibrate`, or take this one on purpose (Calibration::for_analysis)"
+    )]
+    CalibrationMismatch {
+        /// The analysis in force.
+        expected: ConfigId,
+        /// The one that the calibration was made for.
+        found: ConfigId,
+    },
     /// The bytes are not what they are taken for.
     #[error("{}this is not an earmark {what} (its first bytes differ)", before(path))]
     BadMagic {

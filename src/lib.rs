@@ -94,6 +94,7 @@
 #![warn(missing_docs)]
 
 pub mod bands;
+pub mod calibration;
 pub mod catalog;
 pub mod config;
 #[cfg(feature = "decode")]
@@ -125,6 +126,8 @@ mod wide;
 #[cfg(test)]
 mod testing;
 
+#[doc(inline)]
+pub use calibration::Calibration;
 #[doc(inline)]
 pub use catalog::{Catalog, Track, TrackInfo};
 #[doc(inline)]

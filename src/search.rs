@@ -29,9 +29,11 @@ mod tuning;
 
 pub use candidates::{Candidate, candidates};
 pub use config::{MatchConfig, SpeedRange, TrackFilter};
+pub use decision::Law;
 pub use explain::{Explanation, Outcome, Place, explain, weighed_places};
 pub use findings::Findings;
 pub use matches::{Match, Span};
+pub use strength::{coherence_of, strength_of};
 
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
@@ -40,7 +42,6 @@ use crate::peaks::Peak;
 use crate::store::{Store, Totals};
 use alignment::{Alignment, LEAD, first_bin_steps, on_clip};
 use candidates::{Scope, Votes};
-use decision::{Law, MOST_PLACES};
 use findings::Clip;
 use places::{ClipPeaks, excerpts};
 use playback::Playback;
@@ -112,7 +113,7 @@ pub fn search(
 /// [`Error::OtherClip`] for findings that do not belong together.
 pub fn decide(findings: &[Findings], config: &MatchConfig) -> Result<Vec<Match>> {
     config.validate()?;
-    let Some(gathered) = Gathered::new(findings)? else { return Ok(Vec::new()) };
+    let Some(gathered) = Gathered::new(findings, config)? else { return Ok(Vec::new()) };
     let Gathered { clip, places, law } = &gathered;
     let judged = judge(places, law, config.max_false_alarms);
     let ranked = rank(clip, places, &judged, config.max_matches);
@@ -128,7 +129,7 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn new(findings: &[Findings]) -> Result<Option<Self>> {
+    fn new(findings: &[Findings], config: &MatchConfig) -> Result<Option<Self>> {
         let Some(first) = findings.first() else { return Ok(None) };
         let clip = first.clip.clone();
         if let Some(other) = findings.iter().find(|f| f.clip != clip) {
@@ -139,7 +140,11 @@ impl Gathered {
             });
         }
         let sum = |of: fn(&Findings) -> u64| findings.iter().map(of).fold(0, u64::saturating_add);
-        let law = Law::new(&clip, sum(|f| f.frames), sum(|f| f.looked_at));
+        // Not by the durations, which come from outside.
+        let hours = sum(|f| f.frames) as f64 * clip.hop_s / 3600.0;
+        let model = config.calibration_for(clip.config_id)?.law;
+        let clarity = f64::from(clip.clarity);
+        let law = Law::new(model, clip.duration_s, clarity, hours, sum(|f| f.looked_at));
         let of_part = |(part, findings): (usize, &Findings)| {
             let part = part as u32;
             let place = move |place: &findings::Place| findings::Place { part, ..place.clone() };
@@ -210,7 +215,8 @@ fn describe(findings: &[Findings], ranked: &Ranked<'_>) -> Option<Match> {
 ///
 /// # Errors
 /// [`Error::Config`] for a `config` that is out of range, [`Error::ConfigMismatch`] for a query that
-/// was made with another configuration, and those of the store.
+/// was made with another configuration, [`Error::NoCalibration`] or [`Error::CalibrationMismatch`]
+/// where nothing was fitted for it, and those of the store.
 pub fn find(
     store: &(impl Store + ?Sized),
     query: &Query,
@@ -223,6 +229,7 @@ pub fn find(
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
     let scope = scope(store, &totals, &config.filter)?;
+    let query = &query.calibrated(config.calibration_for(expected)?);
     let finder = Finder { store, totals: &totals, scope, query, config };
     let mut findings = finder.find()?;
     let mut ids: Vec<_> = findings.places.iter().map(|place| place.track).collect();
@@ -276,7 +283,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         let most = self.config.candidates;
         let quick = Depth { candidates: QUICK.candidates.min(most), ..QUICK };
         let mut weighed = self.weigh(&clip, &landmarks, quick)?.0;
-        let mut looked_at = MOST_PLACES;
+        let mut looked_at = self.usual_places();
         if !self.has_whole_match(&weighed)? {
             let all = Depth { candidates: most, ..ALL };
             (weighed, looked_at) = self.weigh(&clip, self.query.landmarks(), all)?;
@@ -329,6 +336,12 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Ok((verified, looked_at))
     }
 
+    /// Places with which the law was fitted: what is found at a glance is judged as if so many had been
+    /// looked at.
+    fn usual_places(&self) -> u64 {
+        self.query.calibration().law.most_places as u64
+    }
+
     /// How much the tempo of a clip that is found at the track's own speed may differ from it.
     fn reach(&self) -> f64 {
         self.config.speed.reach().exp_m1()
@@ -356,7 +369,9 @@ impl<S: Store + ?Sized> Finder<'_, S> {
 
     /// The places that match most of the clip, among those that have all evidence.
     fn matched(&self, findings: &[Findings; 1], alarms: f64) -> Result<Vec<(usize, bool)>> {
-        let Some(gathered) = Gathered::new(findings)? else { return Ok(Vec::new()) };
+        let Some(gathered) = Gathered::new(findings, self.config)? else {
+            return Ok(Vec::new());
+        };
         let judged = gathered.judge(alarms);
         let ranked = rank(&gathered.clip, &gathered.places, &judged, RETUNED);
         let number = |ranked: &Ranked<'_>| {
@@ -368,7 +383,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
 
     /// Whether there is a match of which nothing more need be known.
     fn has_whole_match(&self, verified: &[Verified]) -> Result<bool> {
-        let findings = [self.findings(verified, MOST_PLACES, Vec::new())];
+        let findings = [self.findings(verified, self.usual_places(), Vec::new())];
         Ok(self.matched(&findings, CERTAIN)?.iter().any(|(_, whole)| *whole))
     }
 

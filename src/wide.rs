@@ -97,7 +97,7 @@ mod tests {
                     });
                     picker.finish(|peak| peaks.push(peak));
                     assert!(!peaks.is_empty());
-                    let map = LevelMap::new(&levels, config.stft.bins(), |_| false);
+                    let map = LevelMap::new(&levels, &config.stft, |_| false);
                     (bits(&levels), bits(&powers), phases, peaks, map)
                 });
             }

@@ -5,8 +5,8 @@ mod common;
 use common::*;
 use earmark::peaks::Peak;
 use earmark::{
-    Config, Error, Fingerprint, Fingerprinter, HashIndex, KdIndex, MatchConfig, Query, TrackId,
-    TrackInfo,
+    Calibration, Config, Error, Fingerprint, Fingerprinter, HashIndex, KdIndex, MatchConfig, Query,
+    TrackId, TrackInfo,
 };
 
 #[test]
@@ -227,6 +227,8 @@ fn other_configurations_are_refused() {
     let (_folder, path) = saved(&mut index);
     let opened = HashIndex::open(path).unwrap();
     assert_eq!(opened.catalog().config(), &config);
+    let borrowed = Calibration::default().for_analysis(config.id());
+    let search = MatchConfig { calibration: Some(borrowed.into()), ..search };
     assert_eq!(names(&opened.search(&clip, &search).unwrap()), ["x"]);
     config.stft.hop_samples = 0;
     assert!(matches!(HashIndex::new(config), Err(Error::Config { .. })));

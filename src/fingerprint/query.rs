@@ -1,28 +1,39 @@
 //! Clips, as they are looked up.
 
+use crate::calibration::Calibration;
 use crate::config::{Config, StftConfig};
 use crate::error::{Error, Result};
 use crate::evidence::bands::BandLevels;
 use crate::evidence::peaks::{LevelMap, LevelMapper};
 use crate::evidence::phases::Phases;
-use crate::evidence::quality::{Moments, of_moments};
+use crate::evidence::quality::{Moments, Traits};
 use crate::landmark::{Landmark, pair_all};
 use crate::packing::check_order;
 use crate::peaks::{Peak, STEPS};
 use crate::spectrogram::{Frame, HANN_NOISE_BANDWIDTH_BINS};
 use crate::units::ConfigId;
+use std::sync::Arc;
 
 /// A clip as the matchers want it: more peaks and more landmarks than a reference keeps.
+///
+/// Copies share what was made of the audio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
+    features: Arc<Features>,
+    levels: LevelMap,
+}
+
+/// What does not depend on the calibration.
+#[derive(Debug, PartialEq)]
+struct Features {
     config_id: ConfigId,
     duration_s: f64,
     peaks: Vec<Peak>,
     landmarks: Vec<Landmark>,
-    levels: LevelMap,
     bands: BandLevels,
     phases: Phases,
-    clarity: f32,
+    /// `None` where there is no spectrogram.
+    traits: Option<Traits>,
 }
 
 /// The spectrogram of a clip, beside the peaks of another picker: see [`Query::from_parts`]. Rows are
@@ -86,22 +97,13 @@ impl Query {
         if landmarks.is_empty() {
             return Err(Error::Featureless { duration_s });
         }
+        let made = Made { config_id: config.id(), duration_s, peaks, landmarks };
         let Some(rows) = rows else {
-            let levels = LevelMap::of_peaks(&peaks, frames, config);
+            let calibration = calibration(made.config_id);
+            let levels = LevelMap::of_peaks(&made.peaks, frames, config, calibration);
             let (bands, phases) =
                 (BandLevels::with_room(&config.stft, 0), Phases::with_room(&config.stft, 0));
-            let config_id = config.id();
-            let clarity = 1.0;
-            return Ok(Self {
-                config_id,
-                duration_s,
-                peaks,
-                landmarks,
-                levels,
-                bands,
-                phases,
-                clarity,
-            });
+            return Ok(made.with(levels, bands, phases, None));
         };
         let mut clip = Clip::new(&config.stft, frames);
         let bins = config.stft.bins();
@@ -111,31 +113,31 @@ impl Query {
             let power_db = power_db(levels_db);
             clip.push(Frame { levels_db, phases, power_db }, config.peaks.silence_db);
         }
-        Ok(clip.finish(Made { config_id: config.id(), duration_s, peaks, landmarks }))
+        Ok(clip.finish(made))
     }
 
     /// Names the configuration that it was made with.
     #[must_use]
     pub fn config_id(&self) -> ConfigId {
-        self.config_id
+        self.features.config_id
     }
 
     /// Length of the clip in seconds.
     #[must_use]
     pub fn duration_s(&self) -> f64 {
-        self.duration_s
+        self.features.duration_s
     }
 
     /// The peaks, in the order of their frames.
     #[must_use]
     pub fn peaks(&self) -> &[Peak] {
-        &self.peaks
+        &self.features.peaks
     }
 
     /// The landmarks, in the order of their anchors.
     #[must_use]
     pub fn landmarks(&self) -> &[Landmark] {
-        &self.landmarks
+        &self.features.landmarks
     }
 
     /// How prominent each cell of the clip's spectrogram is.
@@ -147,20 +149,44 @@ impl Query {
     /// How its sound is spread over the bands.
     #[must_use]
     pub fn bands(&self) -> &BandLevels {
-        &self.bands
+        &self.features.bands
     }
 
     /// Its phases.
     #[must_use]
     pub fn phases(&self) -> &Phases {
-        &self.phases
+        &self.features.phases
+    }
+
+    /// What tells how clear it is. `None` where its spectrogram is not known.
+    #[must_use]
+    pub fn traits(&self) -> Option<&Traits> {
+        self.features.traits.as_ref()
     }
 
     /// How strong its true match would be, as a multiple of what is usual: see
-    /// [`clarity`](crate::evidence::quality::clarity).
+    /// [`quality`](crate::evidence::quality).
     #[must_use]
     pub fn clarity(&self) -> f32 {
-        self.clarity
+        self.traits().map_or(1.0, |traits| traits.clarity(&self.calibration().quality))
+    }
+
+    /// By which its evidence is weighed: until a search takes [another](Self::calibrated), that which
+    /// comes with the crate for its analysis, or else that of the default analysis.
+    #[must_use]
+    pub fn calibration(&self) -> &Calibration {
+        self.levels.calibration()
+    }
+
+    /// The same clip, weighed by another calibration. Searches do so by themselves.
+    #[must_use]
+    pub fn calibrated(&self, calibration: Arc<Calibration>) -> Self {
+        let known = self.levels.calibration();
+        if Arc::ptr_eq(known, &calibration) || *known == calibration {
+            return self.clone();
+        }
+        let levels = self.levels.calibrated(calibration);
+        Self { features: Arc::clone(&self.features), levels }
     }
 }
 
@@ -230,7 +256,7 @@ impl Clip {
     /// For frames made with `config`, of which so many are expected.
     pub fn new(config: &StftConfig, frames: usize) -> Self {
         Self {
-            levels: LevelMapper::new(config.bins(), frames),
+            levels: LevelMapper::new(config, frames),
             bands: BandLevels::with_room(config, frames),
             phases: Phases::with_room(config, frames),
             moments: Vec::with_capacity(frames),
@@ -268,7 +294,8 @@ impl Clip {
     pub fn last(&mut self, frames: usize, made: Made) -> Query {
         let moments = &self.moments[self.moments.len() - frames..];
         let (bands, phases) = (self.bands.last(frames), self.phases.last(frames));
-        made.with(self.levels.last(frames), bands, phases, moments)
+        let levels = self.levels.last(frames, calibration(made.config_id));
+        made.with(levels, bands, phases, Some(moments))
     }
 
     /// Ends the clip, whose peaks and landmarks are these.
@@ -276,8 +303,14 @@ impl Clip {
         let Self { levels, mut bands, mut phases, moments } = self;
         bands.shrink();
         phases.shrink();
-        made.with(levels.finish(), bands, phases, &moments)
+        let levels = levels.finish(calibration(made.config_id));
+        made.with(levels, bands, phases, Some(&moments))
     }
+}
+
+/// What a query is weighed by until a search takes another.
+fn calibration(config_id: ConfigId) -> Arc<Calibration> {
+    Calibration::built_in(config_id).unwrap_or_else(Calibration::of_default)
 }
 
 /// What of a query is not made frame by frame.
@@ -289,17 +322,21 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// The query. Without `moments` of its frames, it counts as usually clear.
     fn with(
         self,
         levels: LevelMap,
         bands: BandLevels,
         phases: Phases,
-        moments: &[Option<Moments>],
+        moments: Option<&[Option<Moments>]>,
     ) -> Query {
         let Self { config_id, duration_s, peaks, landmarks } = self;
-        let moments: Vec<Moments> = moments.iter().copied().flatten().collect();
-        let clarity = of_moments(&moments, &peaks);
-        Query { config_id, duration_s, peaks, landmarks, levels, bands, phases, clarity }
+        let traits = moments.map(|moments| {
+            let loud: Vec<Moments> = moments.iter().copied().flatten().collect();
+            Traits::of_moments(&loud, &peaks)
+        });
+        let features = Features { config_id, duration_s, peaks, landmarks, bands, phases, traits };
+        Query { features: Arc::new(features), levels }
     }
 }
 

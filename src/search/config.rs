@@ -1,7 +1,8 @@
 //! How to search.
 
+use crate::calibration::Calibration;
 use crate::error::{Error, Result};
-use crate::units::{STEPS, TrackId};
+use crate::units::{ConfigId, STEPS, TrackId};
 use std::sync::Arc;
 
 /// How to search. Not part of what is stored, so that each search may differ.
@@ -22,6 +23,9 @@ pub struct MatchConfig {
     pub speed: SpeedRange,
     /// Which tracks are looked at. Default all.
     pub filter: TrackFilter,
+    /// What was fitted for the analysis. Default `None`: that which comes with the crate, if there is
+    /// one for this analysis.
+    pub calibration: Option<Arc<Calibration>>,
 }
 
 /// Which tracks a search looks at. The others are as if they were not there.
@@ -46,6 +50,7 @@ impl Default for MatchConfig {
             candidates: 1000,
             speed: SpeedRange::OFF,
             filter: TrackFilter::All,
+            calibration: None,
         }
     }
 }
@@ -66,6 +71,24 @@ impl MatchConfig {
             return Err(wrong("probe_steps", self.probe_steps, "0 to 8"));
         }
         Ok(())
+    }
+
+    /// The calibration for a search with an analysis.
+    ///
+    /// # Errors
+    /// [`Error::NoCalibration`] where none is given and none is built in,
+    /// [`Error::CalibrationMismatch`] where that of another analysis is given, [`Error::Config`] where
+    /// a number in it is out of range.
+    pub fn calibration_for(&self, config_id: ConfigId) -> Result<Arc<Calibration>> {
+        let Some(calibration) = &self.calibration else {
+            return Calibration::built_in(config_id).ok_or(Error::NoCalibration { config_id });
+        };
+        let (expected, found) = (config_id, calibration.config_id());
+        if found != expected {
+            return Err(Error::CalibrationMismatch { expected, found });
+        }
+        calibration.validate()?;
+        Ok(Arc::clone(calibration))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Why a clip was found, or was not: the evidence of places, whatever became of them.
 
 use super::config::{MatchConfig, TrackFilter};
-use super::findings::{self, Findings};
+use super::findings::Findings;
 use super::matches::{Match, Span};
-use super::ranking::{Ranked, rank};
+use super::ranking::{Judged, Ranked, rank};
 use super::{Finder, Gathered, describe, find};
 use crate::error::{Error, Result};
 use crate::evidence::PlaceEvidence;
@@ -37,12 +37,15 @@ pub struct Place {
     pub evidence: PlaceEvidence,
     /// All of that on one scale, as a z-score.
     pub strength: f64,
+    /// The same of the strongest other track that explains the same evidence.
+    pub rival: f64,
     /// −log10 of the false alarms that are expected to have as much evidence.
     pub score: f64,
 }
 
 impl Place {
-    fn new(findings: &[Findings], place: &findings::Place, false_alarms: f64) -> Option<Self> {
+    fn new(findings: &[Findings], judged: &Judged<'_>) -> Option<Self> {
+        let Judged { place, false_alarms, rival } = *judged;
         let Match { track, name, offset_s, query, speed, pitch, votes, .. } =
             describe(findings, &Ranked { place, false_alarms, same_as: None })?;
         Some(Self {
@@ -55,6 +58,7 @@ impl Place {
             votes,
             evidence: place.evidence,
             strength: place.strength,
+            rival,
             score: -false_alarms.max(1e-300).log10(),
         })
     }
@@ -119,9 +123,9 @@ pub fn weighed_places(
     config: &MatchConfig,
 ) -> Result<Vec<Place>> {
     let findings = [find(store, query, config)?];
-    let Some(gathered) = Gathered::new(&findings)? else { return Ok(Vec::new()) };
+    let Some(gathered) = Gathered::new(&findings, config)? else { return Ok(Vec::new()) };
     let judged = gathered.judge(f64::INFINITY);
-    let place = |j: &super::Judged<'_>| Place::new(&findings, j.place, j.false_alarms);
+    let place = |j: &Judged<'_>| Place::new(&findings, j);
     Ok(judged.iter().filter_map(place).collect())
 }
 
@@ -158,7 +162,7 @@ pub fn explain(
 
     // As far as the search gets.
     let findings = [find(store, query, config)?];
-    if let Some(gathered) = Gathered::new(&findings)? {
+    if let Some(gathered) = Gathered::new(&findings, config)? {
         let judged = gathered.judge(f64::INFINITY);
         if let Some(best) = judged.iter().find(|j| j.place.track == track) {
             let believed = judged.partition_point(|j| j.false_alarms <= config.max_false_alarms);
@@ -171,7 +175,7 @@ pub fn explain(
             } else {
                 Outcome::Explained
             };
-            let place = Place::new(&findings, best.place, best.false_alarms);
+            let place = Place::new(&findings, best);
             return Ok(Explanation { outcome, place, places_with_more_votes: 0, needed_score });
         }
     }

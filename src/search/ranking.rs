@@ -17,6 +17,8 @@ const EXPLAINED: f64 = 1.0 / 3.0;
 pub(crate) struct Judged<'p> {
     pub place: &'p Place,
     pub false_alarms: f64,
+    /// Strength of the strongest rival.
+    pub rival: f64,
 }
 
 /// A place that is a match.
@@ -35,7 +37,8 @@ pub(crate) fn judge<'p>(places: &'p [Place], law: &Law, max_false_alarms: f64) -
     let possible = |p: &&Place| law.false_alarms(p.strength, p.coherence, 0.0) <= max_false_alarms;
     let judged = places.iter().filter(possible).map(|place| {
         let rival = rival(place, places, law);
-        Judged { place, false_alarms: law.false_alarms(place.strength, place.coherence, rival) }
+        let false_alarms = law.false_alarms(place.strength, place.coherence, rival);
+        Judged { place, false_alarms, rival }
     });
     let mut judged: Vec<Judged> = judged.filter(|j| j.false_alarms <= max_false_alarms).collect();
     // A stable sort: equals stay in the order of strength.
@@ -77,7 +80,7 @@ pub(crate) fn rank<'p>(
     most: usize,
 ) -> Vec<Ranked<'p>> {
     let mut kept: Vec<(Span, Ranked<'p>)> = Vec::new();
-    for &Judged { place, false_alarms } in judged {
+    for &Judged { place, false_alarms, .. } in judged {
         if kept.len() == most {
             break;
         }

@@ -3,32 +3,14 @@
 use super::alignment::Alignment;
 use super::playback::Playback;
 use crate::bands::FRAMES;
+use crate::calibration::widths::Widths;
+use crate::calibration::{Calibration, StrengthModel};
 use crate::evidence::PlaceEvidence;
 use crate::evidence::missing::shortfall;
 use crate::evidence::peaks::Evidence;
 use crate::fingerprint::Query;
 use crate::peaks::{Peak, STEPS};
 use std::ops::Range;
-
-/// Half-frames to each side that are tried around an alignment.
-const REFINEMENTS: i64 = 4;
-/// The shortest stretch of a clip that is judged by itself: about a second.
-const SHORTEST_FRAMES: usize = 32;
-/// What a z-score of the bands counts beside one of the peaks.
-const BANDS_WEIGHT: f64 = 1.5;
-/// A z-score of the phases up to this is often chance's, and does not count.
-const USUAL_PHASES_Z: f64 = 1.0;
-/// What the rest of it counts beside a z-score of the peaks, up to a limit: more may be because a
-/// sound, a loop, a whole voice is shared with another track.
-const PHASES_WEIGHT: f64 = 0.5;
-const MOST_PHASES: f64 = 2.0;
-/// This share of a track's peaks may be missing for no reason. What is taken off for the rest, if
-/// all of them were.
-const USUAL_MISSING_RATIO: f64 = 0.03;
-const MISSING_WEIGHT: f64 = 8.0;
-/// What a stretch must have beyond the whole clip, besides the choice among stretches: the beats and
-/// notes that it was chosen by come in groups. In deviations.
-const STRETCH_HANDICAP: f64 = 3.0;
 
 /// An alignment with its evidence.
 #[derive(Clone)]
@@ -62,7 +44,9 @@ impl Verified {
         let frames = || self.judged.clone();
         let Playback { tempo, pitch } = playback;
         let words = &excerpt.sub_fingerprints;
-        let bands_z = query.bands().deviations(words, offset_steps - first, tempo, pitch, frames());
+        let Calibration { dispersion, strength: model, .. } = query.calibration();
+        let (offset, per_word) = (offset_steps - first, dispersion.per_sub_fingerprint);
+        let bands_z = query.bands().deviations(words, offset, (tempo, pitch), frames(), per_word);
         // Stretching does not keep phases.
         let phases_z = (playback == Playback::UNCHANGED)
             .then(|| query.phases().deviations(peaks, begin_steps, frames()).into());
@@ -73,19 +57,34 @@ impl Verified {
             phases_z,
             missing_ratio: missing.into(),
         };
-        self.coherence = (phases_z.unwrap_or(0.0) - USUAL_PHASES_Z).max(0.0);
-        self.strength += BANDS_WEIGHT * self.evidence.bands_z
-            + PHASES_WEIGHT * self.coherence.min(MOST_PHASES)
-            - MISSING_WEIGHT * (self.evidence.missing_ratio - USUAL_MISSING_RATIO).max(0.0);
+        self.coherence = coherence_of(model, &self.evidence);
+        self.strength = strength_of(model, &self.evidence);
     }
 }
 
-/// The evidence of an alignment's peaks at a glance, as a z-score: at the place itself and a frame to
-/// each side.
+/// How far the phases alone are above what is usual.
+#[must_use]
+pub fn coherence_of(model: &StrengthModel, evidence: &PlaceEvidence) -> f64 {
+    (evidence.phases_z.unwrap_or(0.0) - model.usual_phases_z).max(0.0)
+}
+
+/// All evidence of a place on one scale: how far it is above what chance gives at one place, as a
+/// z-score.
+#[must_use]
+pub fn strength_of(model: &StrengthModel, evidence: &PlaceEvidence) -> f64 {
+    let missing = (evidence.missing_ratio - model.usual_missing_ratio).max(0.0);
+    evidence.peaks_z
+        + (model.bands_weight * evidence.bands_z
+            + model.phases_weight * coherence_of(model, evidence).min(model.most_phases)
+            - model.missing_weight * missing)
+}
+
+/// The evidence of an alignment's peaks at a glance, as a z-score: at the place itself and one to each
+/// side.
 pub fn glance(query: &Query, alignment: &Alignment) -> f64 {
     let (levels, peaks) = (query.levels(), &alignment.excerpt.peaks[..]);
-    let at = |frames: i64| {
-        let offset = alignment.offset_steps + frames * i64::from(STEPS);
+    let at = |places: i64| {
+        let offset = alignment.offset_steps + places * levels.widths().glance_steps;
         levels.weigh(peaks, offset, 0..levels.frames()).deviations()
     };
     (-1..=1).map(at).fold(f64::NEG_INFINITY, f64::max)
@@ -95,8 +94,9 @@ pub fn glance(query: &Query, alignment: &Alignment) -> f64 {
 pub fn verify(query: &Query, alignment: Alignment) -> Verified {
     let excerpt = alignment.excerpt.clone();
     let (levels, peaks) = (query.levels(), &excerpt.peaks[..]);
-    let refined = (-REFINEMENTS..=REFINEMENTS).map(|half_frames| {
-        let offset = alignment.offset_steps + half_frames * i64::from(STEPS) / 2;
+    let &Widths { refinements, refinement_steps, .. } = levels.widths();
+    let refined = (-refinements..=refinements).map(|places| {
+        let offset = alignment.offset_steps + places * refinement_steps;
         (offset, levels.weigh(peaks, offset, 0..levels.frames()))
     });
     let stronger =
@@ -119,11 +119,11 @@ pub fn locate(
     let whole = 0..levels.frames();
     let (mut peaks_z, mut judged) = (evidence.deviations(), whole.clone());
     let frames = levels.extent(peaks, begin_steps).unwrap_or(whole.clone());
-    if frames.len() >= SHORTEST_FRAMES {
+    if frames.len() >= levels.widths().shortest_frames {
         let share = frames.len() as f64 / whole.len() as f64;
         let choices = 1.0 - 2.0 * share.log10();
         let part = levels.weigh(peaks, begin_steps, frames.clone()).deviations();
-        let part = part - choices - STRETCH_HANDICAP;
+        let part = part - choices - query.calibration().strength.stretch_handicap;
         if part > peaks_z {
             (peaks_z, judged) = (part, frames.clone());
         }
@@ -142,7 +142,8 @@ fn overlap_choices(query: &Query, alignment: &Alignment) -> f64 {
     };
     let end = i64::from(alignment.excerpt.track_frames) * i64::from(STEPS);
     let share = (frame(end).min(frames) - frame(0).max(0.0)).max(1.0) / frames;
-    if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + STRETCH_HANDICAP }
+    let handicap = query.calibration().strength.stretch_handicap;
+    if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + handicap }
 }
 
 /// The strongest first. Equally strong ones are in the order of their tracks and times.

@@ -14,9 +14,6 @@ use std::ops::Range;
 
 /// Alignments whose ratio is narrowed down.
 const NARROWED: usize = 20;
-/// Stretch of the clip, around the landmarks that agree, by which a rung's neighbours are tried: ten
-/// seconds. Over more, half a rung of tempo adds up to too much.
-const WINDOW_FRAMES: usize = 312;
 /// Steps in which neighbours are tried: half a frame at the window's ends, or two thirds of a bin at
 /// the highest frequencies.
 const TEMPO_STEP: f64 = 0.005;
@@ -33,7 +30,7 @@ pub(crate) fn tune(query: &Query, rungs: Vec<Rung>, first_bin_steps: f64) -> Vec
     let mut tried: Vec<(Evidence, Rung)> = (rungs.into_iter())
         .map(|rung| {
             let reach = rung.change.rung() / 2.0;
-            let frames = window(query, &rung.alignment, WINDOW_FRAMES);
+            let frames = window(query, &rung.alignment, query.levels().widths().window_frames);
             best_around(
                 query,
                 &rung,
@@ -63,7 +60,7 @@ pub(crate) fn retune(
     range: SpeedRange,
     first_bin_steps: f64,
 ) -> impl Iterator<Item = Alignment> {
-    let frames = window(query, &alignment, WINDOW_FRAMES);
+    let frames = window(query, &alignment, query.levels().widths().window_frames);
     Change::ALL.into_iter().map(move |change| {
         let reach = match change {
             Change::Tempo => range.reach(),
@@ -140,7 +137,7 @@ fn replayed(alignment: &Alignment, playback: Playback) -> Alignment {
 /// Narrows a ratio down, by ever longer parts of the clip.
 fn narrow(query: &Query, mut rung: Rung, first_bin_steps: f64) -> Alignment {
     let places = Places { shifts: 2, shift_steps: i64::from(STEPS) / 4 };
-    let (mut step, mut length) = (step(rung.change), WINDOW_FRAMES);
+    let (mut step, mut length) = (step(rung.change), query.levels().widths().window_frames);
     loop {
         step /= 2.0;
         let frames = window(query, &rung.alignment, length);

@@ -1,40 +1,39 @@
 //! Making a [`LevelMap`], frame by frame.
 
-use super::{BIN_DISTANCES, CELLS, FRAME_DISTANCES, LevelMap, NEIGHBOURHOODS, chance};
+use super::{BIN_DISTANCES, CELLS, Cells, FRAME_DISTANCES, LevelMap};
 use crate::arithmetic::greater;
-use crate::config::Config;
+use crate::calibration::Calibration;
+use crate::calibration::widths::Widths;
+use crate::config::{Config, StftConfig};
 use crate::packing::make_room;
 use crate::peaks::{Peak, STEPS};
 use crate::peaks::{in_half_db, sliding_max, vertex};
+use std::sync::Arc;
 
-/// Frames to each side that decide what a frame's cells are.
-const REACH: usize = NEIGHBOURHOODS[NEIGHBOURHOODS.len() - 1].0;
 /// So many frames are mapped at once, in order that those of their reach are kept seldom.
 const BATCH: usize = 64;
-/// Frames kept at most.
-const KEPT: usize = BATCH + 2 * REACH;
 
 impl LevelMap {
     /// A map of peaks alone, where no spectrogram is known: each is the maximum of as large a
     /// neighbourhood as the picker of `config` compares, and there are no others.
-    pub(crate) fn of_peaks(peaks: &[Peak], frames: usize, config: &Config) -> Self {
-        let bins = config.stft.bins().max(1);
+    pub(crate) fn of_peaks(
+        peaks: &[Peak],
+        frames: usize,
+        config: &Config,
+        calibration: Arc<Calibration>,
+    ) -> Self {
+        let (bins, widths) = (config.stft.bins().max(1), Widths::new(&config.stft));
         let compared = |&&(dt, df): &&(usize, usize)| {
             dt <= config.peaks.time_radius_frames && df <= config.peaks.freq_radius_bins
         };
-        let prominence = NEIGHBOURHOODS.iter().take_while(compared).count().max(1) as u8;
+        let nested = widths.neighbourhoods.iter();
+        let prominence = nested.take_while(compared).count().max(1) as u8;
         let mut codes = vec![0; frames * bins * CELLS * CELLS];
         for peak in peaks {
-            mark(
-                &mut codes,
-                (frames, bins),
-                refined(peak.time),
-                refined(peak.bin.into()),
-                prominence,
-            );
+            let (frame, bin) = (refined(peak.time), refined(peak.bin.into()));
+            mark(&mut codes, (frames, bins), frame, bin, prominence);
         }
-        let chance = chance(&codes, bins * CELLS);
-        Self { frames, bins, codes, levels: Vec::new(), chance }
+        Self::of(Arc::new(Cells { frames, bins, widths, codes, levels: Vec::new() }), calibration)
     }
 }
 
@@ -48,6 +47,9 @@ fn refined(steps: u32) -> (isize, f32) {
 #[derive(Clone)]
 pub(crate) struct LevelMapper {
     bins: usize,
+    widths: Widths,
+    /// Frames kept at most.
+    kept: usize,
     /// The last frames, row after row, in dB.
     levels_db: Vec<f32>,
     /// Which of them are silent.
@@ -67,13 +69,16 @@ pub(crate) struct LevelMapper {
 }
 
 impl LevelMapper {
-    /// For rows of `bins` levels, of which `frames` are expected.
-    pub fn new(bins: usize, frames: usize) -> Self {
-        let bins = bins.max(1);
+    /// For rows of levels as the transform with `config` gives them, of which `frames` are expected.
+    pub fn new(config: &StftConfig, frames: usize) -> Self {
+        let (bins, widths) = (config.bins().max(1), Widths::new(config));
+        let kept = BATCH + 2 * widths.reach_frames();
         Self {
             bins,
-            levels_db: Vec::with_capacity(KEPT * bins),
-            silent: Vec::with_capacity(KEPT),
+            widths,
+            kept,
+            levels_db: Vec::with_capacity(kept * bins),
+            silent: Vec::with_capacity(kept),
             first: 0,
             next: 0,
             highest_db: Vec::new(),
@@ -88,15 +93,16 @@ impl LevelMapper {
     pub fn push(&mut self, levels_db: &[f32], silent: bool) {
         self.levels_db.extend_from_slice(&levels_db[..self.bins]);
         self.silent.push(silent);
-        if self.silent.len() == KEPT {
+        if self.silent.len() == self.kept {
             self.advance();
         }
     }
 
     /// Maps the frames of which all reach is here, and lets go of the levels that are done with.
     fn advance(&mut self) {
-        self.map(self.frames().saturating_sub(REACH).max(self.next));
-        let done = self.next.saturating_sub(REACH).saturating_sub(self.first);
+        let reach = self.widths.reach_frames();
+        self.map(self.frames().saturating_sub(reach).max(self.next));
+        let done = self.next.saturating_sub(reach).saturating_sub(self.first);
         self.levels_db.drain(..done * self.bins);
         self.silent.drain(..done);
         self.first += done;
@@ -112,7 +118,7 @@ impl LevelMapper {
 
     /// The map of the last `frames` frames that are not forgotten, as if the clip ended here. What
     /// came before them is known to the first of them.
-    pub fn last(&mut self, frames: usize) -> LevelMap {
+    pub fn last(&mut self, frames: usize, calibration: Arc<Calibration>) -> LevelMap {
         self.advance();
         let wanted = self.frames() - frames;
         // Those that are still to be mapped come in any case.
@@ -129,6 +135,8 @@ impl LevelMapper {
         let levels = copy(&self.levels, forgotten, cells);
         let mut tail = Self {
             bins: self.bins,
+            widths: self.widths,
+            kept: self.kept,
             levels_db: self.levels_db.clone(),
             silent: self.silent.clone(),
             first: self.first,
@@ -141,25 +149,26 @@ impl LevelMapper {
         };
         tail.map(tail.frames());
         tail.forget(wanted - begin);
-        tail.into_map()
+        tail.into_map(calibration)
     }
 
-    /// Maps what is left.
-    pub fn finish(mut self) -> LevelMap {
+    /// Maps what is left, to be weighed by a calibration.
+    pub fn finish(mut self, calibration: Arc<Calibration>) -> LevelMap {
         self.map(self.frames());
         self.codes.shrink_to_fit();
         self.levels.shrink_to_fit();
-        self.into_map()
+        self.into_map(calibration)
     }
 
-    fn into_map(self) -> LevelMap {
-        LevelMap {
+    fn into_map(self, calibration: Arc<Calibration>) -> LevelMap {
+        let cells = Cells {
             frames: self.frames() - self.begin,
             bins: self.bins,
-            chance: chance(&self.codes, self.bins * CELLS),
+            widths: self.widths,
             codes: self.codes,
             levels: self.levels,
-        }
+        };
+        LevelMap::of(Arc::new(cells), calibration)
     }
 
     /// Number of frames taken.
@@ -187,7 +196,9 @@ impl LevelMapper {
             maxima.clear();
             maxima.extend(cells.filter(|(_, (level, highest))| level >= highest).map(|(i, _)| i));
             for &bin in &maxima {
-                let prominence = prominence(&self.levels_db, self.bins, frame - self.first, bin);
+                let nested = &self.widths.neighbourhoods;
+                let prominence =
+                    prominence(&self.levels_db, self.bins, nested, frame - self.first, bin);
                 if prominence > 0 {
                     self.mark(frame, bin, prominence);
                 }
@@ -257,7 +268,13 @@ fn mark(
 }
 
 /// Number of nested neighbourhoods in which a cell is the one maximum.
-pub(super) fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usize) -> u8 {
+pub(super) fn prominence(
+    levels_db: &[f32],
+    bins: usize,
+    neighbourhoods: &[(usize, usize)],
+    frame: usize,
+    bin: usize,
+) -> u8 {
     let frames = levels_db.len() / bins;
     let level = levels_db[frame * bins + bin];
     let alone = |&(dt, df): &(usize, usize)| {
@@ -268,7 +285,7 @@ pub(super) fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usiz
             .sum();
         rivals == 1
     };
-    NEIGHBOURHOODS.iter().take_while(|n| alone(n)).count() as u8
+    neighbourhoods.iter().take_while(|n| alone(n)).count() as u8
 }
 
 /// The cells within the greatest distance of a refined position, with their classes of distance. These

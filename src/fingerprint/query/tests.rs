@@ -1,4 +1,5 @@
 use super::*;
+use crate::calibration::Calibration;
 use crate::catalog::TrackInfo;
 use crate::fingerprint::{Fingerprint, Fingerprinter};
 use crate::index::HashIndex;
@@ -77,7 +78,7 @@ fn a_peak_is_the_only_maximum_around_it() {
     // One on the grid, one between, one at the corner, and one beyond the band.
     let peaks =
         [peak(0, 0), peak(40 * 16, 300 * 16), peak(60 * 16 + 5, 400 * 16 + 8), peak(999, 65_000)];
-    let map = LevelMap::of_peaks(&peaks, 100, &config);
+    let map = LevelMap::of_peaks(&peaks, 100, &config, Calibration::default().into());
     let code = |half_frame: u32, half_bin: u16| {
         let mut found = 0;
         let under = peak(8 * half_frame, 8 * half_bin);
