@@ -38,7 +38,7 @@ impl TrackInfo {
     }
 
     /// Refuses what is too long.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let Tags { title, artist, album } = &self.tags;
         let tags = [("title", title), ("artist", artist), ("album", album)];
         let tags = tags.map(|(field, tag)| (field, tag.as_deref().unwrap_or_default()));

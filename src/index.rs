@@ -208,10 +208,8 @@ impl Store for HashIndex {
         for (i, &hash) in hashes.iter().enumerate() {
             for segment in &self.segments {
                 let found = segment.find(hash);
-                let len = found.len() as u32;
-                if len > 0 {
-                    let bytes = found.bytes().into();
-                    lists.push(PostingList { of: i as u32, len, base: 0, bytes });
+                if found.len() > 0 {
+                    lists.push(PostingList::encode(i as u32, found));
                 }
             }
         }

@@ -22,6 +22,7 @@ use std::ops::RangeInclusive;
 pub use crate::units::STEPS;
 pub(crate) use sliding::sliding_max;
 
+pub(crate) mod kept;
 mod sliding;
 
 /// A peak stands at least this far above its bin's level at one end of its reach in time.

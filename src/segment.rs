@@ -282,12 +282,7 @@ pub struct Postings<'a> {
     frame: u32,
 }
 
-impl<'a> Postings<'a> {
-    /// As they are stored.
-    pub fn bytes(&self) -> &'a [u8] {
-        &self.bytes[..self.left]
-    }
-
+impl Postings<'_> {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.bytes[..self.left].iter().map(|&byte| usize::from(byte < 0x80)).sum()

@@ -15,13 +15,35 @@ use crate::landmark::{Landmark, LandmarkHash};
 use crate::peaks::Peak;
 use crate::tags::Tags;
 use crate::units::TrackId;
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use health::{Damage, SegmentStats, Stats};
+pub use index::{Index, OpenOptions};
+pub use merging::{MergeTask, Merged};
 pub use postings::{Blocks, PostingList};
+pub use reader::Reader;
+pub use writer::Writer;
 
+pub mod conformance;
+
+mod bits;
+mod block;
+mod folder;
+mod health;
+mod index;
+mod manifest;
+mod merging;
+mod mmap;
 mod postings;
+mod reader;
+mod segment;
+mod snapshot;
+mod varint;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 /// One snapshot of a collection, as a search reads it.
 pub trait Store {

@@ -7,6 +7,7 @@ use earmark::landmark::Landmark;
 use earmark::peaks::{Peak, STEPS};
 use earmark::{Config, Error, Fingerprint, Fingerprinter, Result};
 use proptest::prelude::*;
+use std::collections::HashSet;
 use std::sync::OnceLock;
 
 /// Rates that are resampled by whole, simple, awkward and upward ratios, and one that is not.
@@ -279,11 +280,29 @@ fn bytes_give_the_fingerprint_back() {
     }
 }
 
+/// Time, frequency, and those of the target.
+fn place(l: &Landmark) -> [i64; 4] {
+    let (time, bin) = (i64::from(l.time), i64::from(l.bin));
+    [time, bin, time + i64::from(l.delta_time), bin + i64::from(l.delta_bin)]
+}
+
+/// Whether one of these is rounded to this.
+fn near(l: &Landmark, of_query: &HashSet<[i64; 4]>) -> bool {
+    let place = place(l);
+    (0..16).any(|i| of_query.contains(&std::array::from_fn(|k| place[k] + (i >> k & 1))))
+}
+
 #[test]
-fn peaks_of_a_reference_are_among_those_of_a_query() {
+fn peaks_and_landmarks_of_a_reference_are_among_those_of_a_query() {
     let (samples, whole) = example(0);
     let query = query(samples);
-    assert!(whole.peaks().iter().all(|p| query.peaks().contains(p)));
+    // Rounded as those of a reference; but ranks beyond those that one has would become the last.
+    let all = query.peaks().iter().filter(|p| p.rank < Config::default().peaks.reference_rank);
+    let rounded = Fingerprint::from_parts(all.copied().collect(), vec![], 1.0, &Config::default());
+    assert_eq!(rounded.peaks(), whole.peaks());
+    let landmarks: HashSet<_> = query.landmarks().iter().map(place).collect();
+    let nested = whole.landmarks().iter().filter(|l| near(l, &landmarks)).count();
+    assert!(nested * 1000 > whole.landmarks().len() * 995, "{nested}");
     assert!(query.peaks().len() > whole.peaks().len());
     assert_eq!(query.config_id(), whole.config_id());
     assert_eq!(query.duration_s(), whole.duration_s());

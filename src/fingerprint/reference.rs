@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::landmark::{Landmark, pair_all};
 use crate::packing::{pack_peaks, pack_words, unpack_peaks, unpack_words};
-use crate::peaks::Peak;
+use crate::peaks::{Peak, kept::Kept};
 use crate::sealed::{self, Kind};
 use crate::source::Source;
 use crate::units::ConfigId;
@@ -24,15 +24,18 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Pairs peaks (in the order of their frames) into the landmarks of a reference, and puts its
-    /// [sub-fingerprints](crate::bands) beside them. Without these, matching goes by peaks alone.
+    /// Pairs peaks into the landmarks of a reference, and puts its [sub-fingerprints](crate::bands)
+    /// beside them. Without these, matching goes by peaks alone.
+    ///
+    /// The peaks are [rounded](Self::peaks) and put in the order of their frames.
     #[must_use]
     pub fn from_parts(
-        peaks: Vec<Peak>,
+        mut peaks: Vec<Peak>,
         sub_fingerprints: Vec<u64>,
         duration_s: f64,
         config: &Config,
     ) -> Self {
+        Kept::new(config).round_all(&mut peaks);
         let landmarks = pair_all(&peaks, &config.landmarks, config.landmarks.reference_fan_out);
         Self { config_id: config.id(), duration_s, peaks, landmarks, sub_fingerprints }
     }
@@ -49,7 +52,9 @@ impl Fingerprint {
         self.duration_s
     }
 
-    /// The peaks, in the order of their frames.
+    /// The peaks, in the order of their frames. They are as an index keeps them: times and frequencies in
+    /// eighths of a frame and a bin, contrast in steps of 2 dB, level in steps of 3 dB, phase in
+    /// sixteenths of a turn.
     #[must_use]
     pub fn peaks(&self) -> &[Peak] {
         &self.peaks

@@ -28,11 +28,15 @@ impl PhaseAdvance {
         // Half a frame is half as many turns of a bin as its number.
         let first_bin = self.first_bin_steps as usize / STEPS as usize;
         let to_middle = ((first_bin + cell) % 2 * 128) as u8;
+        phase.wrapping_add(to_middle).wrapping_add(self.turned(bin_steps, time_steps))
+    }
+
+    /// By how much a partial at `bin_steps` turns in `time_steps`.
+    pub fn turned(&self, bin_steps: u16, time_steps: i32) -> u8 {
         // A bin is a turn in a window, and there are 256 pairs of steps.
         let bin_steps = self.first_bin_steps + i64::from(bin_steps);
         let turned = bin_steps * i64::from(time_steps) * self.hop;
-        let turned = (turned + self.window / 2).div_euclid(self.window) as u8;
-        phase.wrapping_add(to_middle).wrapping_add(turned)
+        (turned + self.window / 2).div_euclid(self.window) as u8
     }
 }
 

@@ -1,0 +1,127 @@
+//! Which segments are merged, and when.
+
+use crate::error::Result;
+use crate::store::index::Shared;
+use crate::store::segment::{Source, merge};
+use crate::store::snapshot::Part;
+use crate::store::writer::{remove_from, write_to};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Segments are not merged beyond this: places among the postings are 32 bits, and postings take less
+/// than half of a segment.
+const MOST_BYTES: u64 = 6 << 30;
+/// So many are merged at once, at most.
+const MOST_SOURCES: usize = 16;
+
+/// A merge that is to be done.
+#[derive(Debug)]
+pub struct MergeTask {
+    shared: Arc<Shared>,
+    number: u64,
+    parts: Vec<Part>,
+}
+
+/// What a merge has made. Dropped, it leaves a file that the next writer removes.
+#[derive(Debug)]
+pub struct Merged {
+    old: Vec<Part>,
+    /// None where nothing is left.
+    part: Option<Part>,
+}
+
+impl MergeTask {
+    pub(super) fn new(shared: Arc<Shared>, number: u64, parts: Vec<Part>) -> Self {
+        Self { shared, number, parts }
+    }
+
+    /// Number of segments that become one.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Does it. Memory is taken for tables of tracks and slots only: some 100 bytes a track, and as much as
+    /// 2 % of the segments' length.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) where a segment is damaged, [`Error::Io`](crate::Error::Io)
+    /// where the new one cannot be written. The index is as it was.
+    pub fn run(self) -> Result<Merged> {
+        let Self { shared, number, parts: old } = self;
+        let config = shared.current().config.clone();
+        if old.iter().all(|part| part.tracks() == 0) {
+            return Ok(Merged { old, part: None });
+        }
+        let removed: Vec<Vec<u32>> = (old.iter())
+            .map(|part| part.removed.iter().map(|removed| removed.number).collect())
+            .collect();
+        let sources = old.iter().zip(&removed).map(|(part, removed)| {
+            let segment = &**part.segment()?;
+            Ok(Source { segment, removed })
+        });
+        let sources = sources.collect::<Result<Vec<_>>>()?;
+        let bytes = write_to(&shared.place, number, |out| merge(&sources, &config, out))?;
+        let part = Some(shared.open_part(&config, number, bytes)?);
+        Ok(Merged { old, part })
+    }
+}
+
+impl Merged {
+    /// The parts that are replaced, and what by: tracks that were removed meanwhile are removed there, too.
+    pub(super) fn take_up(self, parts: &[Part]) -> Result<(Range<usize>, Option<Part>)> {
+        let Self { old, part } = self;
+        let is_old = |part: &&Part| old.iter().any(|old| old.known.number == part.known.number);
+        let first = parts.iter().position(|part| is_old(&part)).unwrap_or(parts.len());
+        let now: Vec<&Part> = parts[first..].iter().take_while(is_old).collect();
+        let range = first..first + now.len();
+        let Some(mut part) = part.filter(|_| now.len() == old.len()) else {
+            // Planned with another writer, or nothing is left.
+            let range = if now.len() == old.len() { range } else { 0..0 };
+            return Ok((range, None));
+        };
+        for (old, now) in old.iter().zip(now) {
+            let segment = old.segment()?;
+            for removed in now.removed.iter().filter(|r| !old.is_removed(r.number)) {
+                let id = segment.placed(removed.number)?.id;
+                if let Some((number, placed)) = part.find(id)? {
+                    remove_from(&mut part, number, &placed);
+                }
+            }
+        }
+        Ok((range, Some(part)))
+    }
+}
+
+/// The end of the longest run of parts that are merged into one, from `first` on.
+pub(super) fn end_of_largest(parts: &[Part], first: usize) -> usize {
+    let mut length = 0;
+    let fits = |part: &&Part| {
+        length += part.known.length;
+        length <= MOST_BYTES
+    };
+    let fitting = parts[first..].iter().take(MOST_SOURCES).take_while(fits).count();
+    first + fitting.max(1)
+}
+
+/// The merge that is due: the newest parts, as long as one is not more than twice as large as all after it;
+/// or a part that has more removed than not.
+pub(super) fn due(parts: &[Part]) -> Option<Range<usize>> {
+    let mut first = parts.len();
+    let (mut blocks, mut length) = (0u64, 0u64);
+    while let Some(part) = first.checked_sub(1).map(|before| &parts[before]) {
+        let alike = part.live_blocks() <= 2 * blocks || first == parts.len();
+        let fits = length + part.known.length <= MOST_BYTES && parts.len() - first < MOST_SOURCES;
+        if !alike || !fits {
+            break;
+        }
+        (first, blocks, length) =
+            (first - 1, blocks + part.live_blocks(), length + part.known.length);
+    }
+    if parts.len() - first > 1 {
+        return Some(first..parts.len());
+    }
+    let hollow = |part: &Part| 2 * part.live_blocks() < u64::from(part.known.blocks);
+    let at = parts.iter().position(|part| part.segment().is_ok() && hollow(part))?;
+    Some(at..at + 1)
+}

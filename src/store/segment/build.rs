@@ -1,0 +1,232 @@
+//! Makes a segment of fingerprints.
+
+use crate::catalog::TrackInfo;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
+use crate::packing::make_room;
+use crate::store::block::BlockCoder;
+use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, TrackRecord};
+use crate::store::segment::name_hash;
+use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
+use crate::store::varint;
+use crate::units::{STEPS, TrackId};
+#[cfg(feature = "parallel")]
+use rayon::slice::ParallelSliceMut;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use zerocopy::IntoBytes;
+
+/// Tracks that are to become a segment.
+#[derive(Debug)]
+pub(crate) struct SegmentBuilder {
+    config: Config,
+    coder: BlockCoder,
+    tracks: Vec<TrackRecord>,
+    names: Vec<NameRecord>,
+    text: Vec<u8>,
+    lengths: Vec<u16>,
+    features: Vec<u8>,
+    /// Hash and block, the hash above.
+    postings: Vec<u64>,
+    frames: u64,
+    duration_s: f64,
+}
+
+impl SegmentBuilder {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            config: config.clone(),
+            coder: BlockCoder::new(config),
+            tracks: Vec::new(),
+            names: Vec::new(),
+            text: Vec::new(),
+            lengths: Vec::new(),
+            features: Vec::new(),
+            postings: Vec::new(),
+            frames: 0,
+            duration_s: 0.0,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+
+    pub fn blocks(&self) -> u32 {
+        self.lengths.len() as u32
+    }
+
+    pub fn tracks(&self) -> u32 {
+        self.tracks.len() as u32
+    }
+
+    /// Memory that it takes up.
+    pub fn memory_bytes(&self) -> usize {
+        self.tracks.capacity() * size_of::<TrackRecord>()
+            + self.names.capacity() * size_of::<NameRecord>()
+            + self.text.capacity()
+            + self.lengths.capacity() * 2
+            + self.features.capacity()
+            + self.postings.capacity() * 8
+    }
+
+    /// Adds a track, whose id must be above those before.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for peaks that no picker gives, [`Error::IndexFull`] where blocks cannot be
+    /// counted. Nothing is changed then.
+    pub fn add(&mut self, id: TrackId, info: &TrackInfo, fingerprint: &Fingerprint) -> Result<()> {
+        let (first_block, features) = (self.blocks(), self.features.len());
+        let peaks = fingerprint.peaks();
+        let last = peaks.iter().map(|p| p.time / STEPS).max();
+        let frames = last.map_or(0, |last| last + 2);
+        let words = u32::try_from(fingerprint.sub_fingerprints().len());
+        let words = words.map_err(|_| Error::IndexFull)?;
+        let blocks = self.coder.blocks(frames, words);
+        first_block.checked_add(blocks).ok_or(Error::IndexFull)?;
+        let encoded = self.encode(blocks, fingerprint);
+        if encoded.is_none() {
+            self.lengths.truncate(first_block as usize);
+            self.features.truncate(features);
+            return Err(fingerprint.corrupt("its peaks are closer than peaks can be"));
+        }
+        make_room(&mut self.postings, fingerprint.landmarks().len());
+        for landmark in fingerprint.landmarks() {
+            let frame = landmark.time.saturating_add(STEPS / 2) / STEPS;
+            let block = first_block + (frame / self.coder.frames()).min(blocks - 1);
+            let hash = landmark.hash(&self.config.landmarks);
+            self.postings.push(u64::from(hash.0) << 32 | u64::from(block));
+        }
+        self.names.push(NameRecord {
+            hash: name_hash(&info.name).into(),
+            number: (self.tracks.len() as u32).into(),
+        });
+        self.tracks.push(TrackRecord {
+            id: id.0.into(),
+            first_block: first_block.into(),
+            frames: frames.into(),
+            words: words.into(),
+            duration_s: fingerprint.duration_s().into(),
+            text_at: (self.text.len() as u64).into(),
+        });
+        let tags = &info.tags;
+        for text in [&Some(info.name.clone()), &tags.title, &tags.artist, &tags.album] {
+            // Longer ones were refused.
+            varint::put(&mut self.text, text.as_ref().map_or(0, |text| text.len() as u32 + 1));
+            self.text.extend_from_slice(text.as_deref().unwrap_or_default().as_bytes());
+        }
+        self.frames += u64::from(frames);
+        self.duration_s += fingerprint.duration_s();
+        Ok(())
+    }
+
+    /// Appends the features of all blocks of a track.
+    fn encode(&mut self, blocks: u32, fingerprint: &Fingerprint) -> Option<()> {
+        let mut peaks = fingerprint.peaks();
+        let mut words = fingerprint.sub_fingerprints();
+        make_room(&mut self.features, 5 * peaks.len() + 8 * words.len() + 6 * blocks as usize);
+        for block in 0..blocks {
+            let (here, later) =
+                peaks.split_at(peaks.partition_point(|p| self.coder.block(p) <= block));
+            let (of_block, after) = words.split_at(words.len().min(self.coder.words() as usize));
+            let begin = self.features.len();
+            self.coder.encode(block, here, of_block, &mut self.features)?;
+            self.lengths.push((self.features.len() - begin) as u16);
+            (peaks, words) = (later, after);
+        }
+        Some(())
+    }
+
+    /// Writes the segment. The tracks stay, until they are [cleared](Self::clear).
+    ///
+    /// # Errors
+    /// [`Error::Io`] with an empty path.
+    pub fn write(&mut self, out: impl Write) -> Result<()> {
+        self.write_sections(out).map_err(|source| Error::Io {
+            action: "write",
+            path: PathBuf::new(),
+            source,
+        })
+    }
+
+    fn write_sections<W: Write>(&mut self, out: W) -> io::Result<()> {
+        let mut out = SegmentWriter::new(out)?;
+        let ids = [self.tracks.first(), self.tracks.last()].map(|t| t.map_or(0, |t| t.id.get()));
+        out.put(self.tracks.as_bytes())?;
+        out.put(end_record(self.blocks(), self.text.len() as u64).as_bytes())?;
+        out.next_section();
+        out.put(&self.text)?;
+        out.next_section();
+        self.names.sort_unstable_by_key(|name| (name.hash.get(), name.number.get()));
+        out.put(self.names.as_bytes())?;
+        out.next_section();
+        let mut at = 0u64;
+        for (i, &length) in self.lengths.iter().enumerate() {
+            if i % GROUP_BLOCKS == 0 {
+                out.put(&at.to_le_bytes())?;
+            }
+            at += u64::from(length);
+        }
+        if self.lengths.len().is_multiple_of(GROUP_BLOCKS) {
+            out.put(&at.to_le_bytes())?;
+        }
+        out.next_section();
+        for length in &self.lengths {
+            out.put(&length.to_le_bytes())?;
+        }
+        out.next_section();
+        out.put(&self.features)?;
+        out.next_section();
+        #[cfg(feature = "parallel")]
+        self.postings.par_sort_unstable();
+        #[cfg(not(feature = "parallel"))]
+        self.postings.sort_unstable();
+        self.postings.dedup();
+        let of_hash = || self.postings.chunk_by(|a, b| a >> 32 == b >> 32);
+        let mut postings = PostingsWriter::new(self.blocks(), of_hash().count() as u64);
+        let mut blocks = Vec::new();
+        for list in of_hash() {
+            blocks.clear();
+            blocks.extend(list.iter().map(|&posting| posting as u32));
+            postings.put((list[0] >> 32) as u32, &blocks, &mut out)?;
+        }
+        postings.finish(&mut out)?;
+        out.finish(FooterRecord {
+            config_id: self.config.id().0.into(),
+            tracks: self.tracks().into(),
+            blocks: self.blocks().into(),
+            first_id: ids[0].into(),
+            last_id: ids[1].into(),
+            frames: self.frames.into(),
+            duration_s: self.duration_s.into(),
+            hashes: postings.hashes.into(),
+            postings: postings.postings.into(),
+            slot_shift: postings.shift().into(),
+            ..FooterRecord::default()
+        })
+    }
+
+    /// Begins another segment.
+    pub fn clear(&mut self) {
+        self.tracks.clear();
+        self.names.clear();
+        self.text.clear();
+        self.lengths.clear();
+        self.features.clear();
+        self.postings.clear();
+        (self.frames, self.duration_s) = (0, 0.0);
+    }
+}
+
+/// What stands after the last track.
+pub(super) fn end_record(blocks: u32, text_bytes: u64) -> TrackRecord {
+    TrackRecord {
+        id: u32::MAX.into(),
+        first_block: blocks.into(),
+        frames: 0.into(),
+        words: 0.into(),
+        duration_s: 0.0.into(),
+        text_at: text_bytes.into(),
+    }
+}

@@ -1,0 +1,277 @@
+//! Makes one segment of several, without the tracks that were removed.
+//!
+//! Everything is streamed: each section is written in one pass over the same section of the sources, so
+//! that only tables of the tracks, slots and checksums are in memory.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::store::postings::Blocks;
+use crate::store::segment::build::end_record;
+use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, Section, TrackRecord};
+use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
+use crate::store::segment::{Entries, List, Placed, Segment, name_hash};
+use std::io::{self, Write};
+use zerocopy::IntoBytes;
+
+/// A segment, and the tracks of it that were removed, in the order of their numbers.
+pub(crate) struct Source<'s, D> {
+    pub segment: &'s Segment<D>,
+    pub removed: &'s [u32],
+}
+
+/// Blocks of a source that stay together, and where they go.
+struct Run {
+    first: u32,
+    end: u32,
+    to: u32,
+}
+
+impl<'s, D: AsRef<[u8]>> Source<'s, D> {
+    /// The tracks that are kept.
+    fn kept(&self) -> impl Iterator<Item = Result<Placed>> {
+        let mut removed = self.removed.iter().peekable();
+        let kept = (0..self.segment.tracks()).filter(move |number| {
+            while removed.next_if(|&&r| r < *number).is_some() {}
+            removed.peek() != Some(&number)
+        });
+        kept.map(|number| self.segment.placed(number))
+    }
+}
+
+/// Appends a block to runs, if it goes on where they end, or begins a new one.
+fn append(runs: &mut Vec<Run>, placed: &Placed, to: u32) {
+    let (first, end) = placed.blocks;
+    match runs.last_mut() {
+        Some(run) if run.end == first && run.to + (run.end - run.first) == to => run.end = end,
+        _ => runs.push(Run { first, end, to }),
+    }
+}
+
+/// Writes the segment that sources make up, whose ids ascend from each to the next.
+///
+/// # Errors
+/// [`Error::Corrupt`] where a source is damaged. [`Error::Io`] for `out`, with an empty path.
+pub(crate) fn merge<D: AsRef<[u8]>, W: Write>(
+    sources: &[Source<'_, D>],
+    config: &Config,
+    out: W,
+) -> Result<()> {
+    let failed =
+        |source: io::Error| Error::Io { action: "write", path: std::path::PathBuf::new(), source };
+    let mut out = SegmentWriter::new(out).map_err(failed)?;
+    let mut footer = FooterRecord { config_id: config.id().0.into(), ..FooterRecord::default() };
+    let mut runs: Vec<Vec<Run>> = Vec::new();
+    let mut names = Vec::new();
+    let (mut tracks, mut blocks, mut text, mut frames, mut duration_s) = (0u32, 0u32, 0, 0, 0.0);
+    let mut last_id = None;
+    for source in sources {
+        let mut of_source = Vec::new();
+        for placed in source.kept() {
+            let placed = placed?;
+            if last_id.is_some_and(|last| last >= placed.id) {
+                return Err(source.segment.corrupt("its tracks are out of order"));
+            }
+            if last_id.is_none() {
+                footer.first_id = placed.id.0.into();
+            }
+            last_id = Some(placed.id);
+            append(&mut of_source, &placed, blocks);
+            let record = TrackRecord {
+                id: placed.id.0.into(),
+                first_block: blocks.into(),
+                frames: placed.frames.into(),
+                words: placed.words.into(),
+                duration_s: placed.duration_s.into(),
+                text_at: text.into(),
+            };
+            out.put(record.as_bytes()).map_err(failed)?;
+            let hash = name_hash(source.segment.name(&placed)?).into();
+            names.push(NameRecord { hash, number: tracks.into() });
+            tracks += 1;
+            blocks = blocks.checked_add(placed.block_count()).ok_or(Error::IndexFull)?;
+            text += placed.text.1 - placed.text.0;
+            frames += u64::from(placed.frames);
+            duration_s += placed.duration_s;
+        }
+        runs.push(of_source);
+    }
+    footer.last_id = last_id.map_or(0, |id| id.0).into();
+    out.put(end_record(blocks, text).as_bytes()).map_err(failed)?;
+    out.next_section();
+    for source in sources {
+        for placed in source.kept() {
+            let (start, end) = placed?.text;
+            let bytes = source.segment.bytes(Section::Text, start as usize..end as usize)?;
+            out.put(bytes).map_err(failed)?;
+        }
+    }
+    out.next_section();
+    names.sort_unstable_by_key(|name| (name.hash.get(), name.number.get()));
+    out.put(names.as_bytes()).map_err(failed)?;
+    drop(names);
+    out.next_section();
+    features(sources, &runs, &mut out, failed)?;
+    let hashes = sources.iter().map(|source| source.segment.hashes()).sum();
+    // There are no more than there can be.
+    let mut writer = PostingsWriter::new(blocks, hashes);
+    postings(sources, &runs, &mut writer, &mut out, failed)?;
+    writer.finish(&mut out).map_err(failed)?;
+    (footer.tracks, footer.blocks) = (tracks.into(), blocks.into());
+    (footer.frames, footer.duration_s) = (frames.into(), duration_s.into());
+    (footer.hashes, footer.postings) = (writer.hashes.into(), writer.postings.into());
+    footer.slot_shift = writer.shift().into();
+    out.finish(footer).map_err(failed)
+}
+
+/// Takes the features of some blocks, and their lengths.
+type Visit<'v> = &'v mut dyn FnMut(&[u8], &[[u8; 2]]) -> io::Result<()>;
+
+/// Writes where the features of blocks are, and these themselves, in three passes.
+fn features<D: AsRef<[u8]>, W: Write>(
+    sources: &[Source<'_, D>],
+    runs: &[Vec<Run>],
+    out: &mut SegmentWriter<W>,
+    failed: impl Fn(io::Error) -> Error + Copy,
+) -> Result<()> {
+    // So many blocks are looked at together.
+    const STEP: usize = 4096;
+    let each = |visit: Visit<'_>| -> Result<()> {
+        for (source, runs) in sources.iter().zip(runs) {
+            for run in runs {
+                for first in (run.first..run.end).step_by(STEP) {
+                    let end = run.end.min(first.saturating_add(STEP as u32));
+                    let (bytes, lengths) = source.segment.features(first..end)?;
+                    visit(bytes, lengths).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    };
+    let (mut at, mut block) = (0u64, 0usize);
+    each(&mut |_, lengths| {
+        for &length in lengths {
+            if block.is_multiple_of(GROUP_BLOCKS) {
+                out.put(&at.to_le_bytes())?;
+            }
+            block += 1;
+            at += u64::from(u16::from_le_bytes(length));
+        }
+        Ok(())
+    })?;
+    if block.is_multiple_of(GROUP_BLOCKS) {
+        out.put(&at.to_le_bytes()).map_err(failed)?;
+    }
+    out.next_section();
+    each(&mut |_, lengths| out.put(lengths.as_flattened()))?;
+    out.next_section();
+    each(&mut |bytes, _| out.put(bytes))?;
+    out.next_section();
+    Ok(())
+}
+
+/// Goes through all lists of a segment.
+struct Lists<'s, D> {
+    segment: &'s Segment<D>,
+    slot: u32,
+    slots: u32,
+    entries: Entries<'s, D>,
+    /// The hash that comes next, and its list.
+    next: Option<(u32, List<'s>)>,
+}
+
+impl<'s, D: AsRef<[u8]>> Lists<'s, D> {
+    fn new(segment: &'s Segment<D>) -> Result<Self> {
+        let slots = (segment.footer.section(Section::Slots).len() / 4 - 1) as u32;
+        let entries = segment.entries(&[], 0);
+        let mut lists = Self { segment, slot: 0, slots, entries, next: None };
+        lists.advance()?;
+        Ok(lists)
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        loop {
+            self.next = self.entries.next()?;
+            if let Some((hash, _)) = self.next {
+                if hash >> self.segment.footer.slot_shift() != self.slot - 1 {
+                    return Err(self.segment.corrupt("a hash is in a slot of others"));
+                }
+                return Ok(());
+            }
+            if self.slot == self.slots {
+                return Ok(());
+            }
+            let bytes = self.segment.slot(self.slot as usize)?;
+            let bytes = self.segment.bytes(Section::Postings, bytes)?;
+            self.entries = self.segment.entries(bytes, self.slot);
+            self.slot += 1;
+        }
+    }
+}
+
+fn postings<D: AsRef<[u8]>, W: Write>(
+    sources: &[Source<'_, D>],
+    runs: &[Vec<Run>],
+    writer: &mut PostingsWriter,
+    out: &mut SegmentWriter<W>,
+    failed: impl Fn(io::Error) -> Error + Copy,
+) -> Result<()> {
+    let lists = sources.iter().map(|source| Lists::new(source.segment));
+    let mut lists = lists.collect::<Result<Vec<_>>>()?;
+    let mut blocks: Vec<u32> = Vec::new();
+    while let Some(hash) = lists.iter().filter_map(|l| Some(l.next?.0)).min() {
+        blocks.clear();
+        for (lists, runs) in lists.iter_mut().zip(runs) {
+            let Some((_, list)) = lists.next.filter(|next| next.0 == hash) else { continue };
+            let before = blocks.len();
+            let mut run = 0;
+            for block in list.blocks() {
+                while runs.get(run).is_some_and(|run| run.end <= block) {
+                    run += 1;
+                }
+                match runs.get(run) {
+                    Some(run) if run.first <= block => blocks.push(run.to + (block - run.first)),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            // Runs are in the order of the line, and so are blocks.
+            debug_assert!(blocks[before..].is_sorted());
+            lists.advance()?;
+        }
+        if !blocks.is_empty() {
+            writer.put(hash, &blocks, out).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+impl<D: AsRef<[u8]>> Segment<D> {
+    /// Reads all lists of postings.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where one cannot be.
+    pub fn check_lists(&self) -> Result<()> {
+        let mut lists = Lists::new(self)?;
+        let (mut hashes, mut postings) = (0u64, 0u64);
+        while let Some((_, list)) = lists.next {
+            let (count, last) = list.blocks().fold((0, 0), |(count, _), block| (count + 1, block));
+            if count != list.len || last >= self.blocks() {
+                return Err(self.corrupt("a list of postings cannot be"));
+            }
+            hashes += 1;
+            postings += u64::from(count);
+            lists.advance()?;
+        }
+        match (hashes, postings) == (self.hashes(), self.postings()) {
+            true => Ok(()),
+            false => Err(self.corrupt("it has another number of postings than it says")),
+        }
+    }
+}
+
+impl List<'_> {
+    pub fn blocks(&self) -> Blocks<'_> {
+        let Self { len, low_bits, bytes } = *self;
+        Blocks::new(bytes, 0, len, low_bits)
+    }
+}
