@@ -19,6 +19,7 @@ mod config;
 mod decision;
 mod explain;
 mod findings;
+mod joined;
 mod ladder;
 mod matches;
 mod places;
@@ -32,6 +33,7 @@ pub use config::{MatchConfig, SpeedRange, TrackFilter};
 pub use decision::Law;
 pub use explain::{Explanation, Outcome, Place, explain, weighed_places};
 pub use findings::Findings;
+pub use joined::{Joined, search_fingerprint};
 pub use matches::{Match, Span};
 pub use strength::{coherence_of, strength_of};
 
