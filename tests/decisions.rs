@@ -3,8 +3,8 @@
 mod common;
 
 use common::*;
-use earmark::search::{Outcome, explain, weighed_places};
-use earmark::{Error, Index, Match, MatchConfig, Query, Reader};
+use earmark::search::{Outcome, explain, weigh_place, weighed_places};
+use earmark::{Error, Index, Match, MatchConfig, Query, Reader, TrackId};
 
 /// Two pieces at once, as an index of several finds them.
 fn mixture() -> (Index, Query) {
@@ -126,4 +126,27 @@ fn it_is_explained_why_a_track_was_found_or_not() {
     let places = weighed_places(&index, &query, &config).unwrap();
     assert!(places.is_sorted_by(|a, b| a.score >= b.score));
     assert_eq!(places[0].name, matches[0].name);
+}
+
+#[test]
+fn one_place_is_weighed_as_a_search_weighs_it() {
+    let (index, query) = mixture();
+    let config = MatchConfig::default();
+    let index = index.reader();
+    let id = index.find("a").unwrap().unwrap().id;
+    let place = |offset_s: f64| weigh_place(&index, &query, id, offset_s, &config).unwrap();
+    let right = place(8.02).unwrap();
+    let searched = weighed_places(&index, &query, &config).unwrap();
+    let searched = searched.iter().find(|p| p.name == "a").unwrap();
+    assert!((right.offset_s - searched.offset_s).abs() < 0.02, "{right:?} {searched:?}");
+    assert!((right.strength - searched.strength).abs() < 0.5, "{right:?} {searched:?}");
+    assert!(place(13.0).unwrap().strength < 0.5 * right.strength);
+    // Half of the clip lies before the track; then all of it.
+    assert!(place(-4.0).is_some());
+    for outside in [-100.0, 1e6, -1e300, f64::INFINITY, f64::NAN] {
+        assert!(place(outside).is_none_or(|p| p.strength < 5.0), "{outside}");
+    }
+    let nobody = TrackId(999);
+    let error = weigh_place(&index, &query, nobody, 0.0, &config).unwrap_err();
+    assert!(matches!(error, Error::NoSuchTrack { id } if id == nobody));
 }

@@ -1,10 +1,11 @@
 //! Why a clip was found, or was not: the evidence of places, whatever became of them.
 
 use super::config::{MatchConfig, TrackFilter};
+use super::decision::{Gathered, describe};
+use super::find::{Finder, find, find_at};
 use super::findings::Findings;
 use super::matches::{Match, Span};
 use super::ranking::{Judged, Ranked, rank};
-use super::{Finder, Gathered, describe, find};
 use crate::error::{Error, Result};
 use crate::evidence::PlaceEvidence;
 use crate::fingerprint::Query;
@@ -127,6 +128,25 @@ pub fn weighed_places(
     let judged = gathered.judge(f64::INFINITY);
     let place = |j: &Judged<'_>| Place::new(&findings, j);
     Ok(judged.iter().filter_map(place).collect())
+}
+
+/// Weighs one place: all evidence for a clip that begins at `offset_s` seconds of a track, and is played
+/// as the track is. The place is refined by some hundredths of a second, and has no rival. `None` where
+/// the clip would lie outside the track.
+///
+/// # Errors
+/// As [`search`](super::search); [`Error::NoSuchTrack`].
+pub fn weigh_place(
+    store: &(impl Store + ?Sized),
+    query: &Query,
+    track: TrackId,
+    offset_s: f64,
+    config: &MatchConfig,
+) -> Result<Option<Place>> {
+    let findings = [find_at(store, query, track, offset_s, config)?];
+    let Some(gathered) = Gathered::new(&findings, config)? else { return Ok(None) };
+    let judged = gathered.judge(f64::INFINITY);
+    Ok(judged.first().and_then(|judged| Place::new(&findings, judged)))
 }
 
 /// Tells why a track is a match of a clip, or why not.

@@ -1,7 +1,7 @@
 //! Which of the places are matches, in which order.
 
-use super::decision::Law;
 use super::findings::{Clip, Place, PlacedPeak};
+use super::law::Law;
 use super::matches::Span;
 use crate::units::STEPS;
 use std::ops::Range;
@@ -157,4 +157,125 @@ fn share_of<'p>(
         shared += usize::from(found);
     }
     shared as f64 / all.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibration::Calibration;
+    use crate::evidence::PlaceEvidence;
+    use crate::search::alignment::LEAD;
+    use crate::units::{ConfigId, TrackId};
+
+    const FRAMES: u32 = 160;
+
+    fn clip() -> Clip {
+        Clip {
+            config_id: ConfigId(0),
+            duration_s: 5.0,
+            clarity: 1.0,
+            frames: FRAMES,
+            hop_s: 0.032,
+            first_frame_s: 0.128,
+        }
+    }
+
+    fn law() -> Law {
+        Law::new(Calibration::default().law, 5.0, 1.0, 100.0, 1000)
+    }
+
+    /// A place over the whole clip whose peaks are those of the given voices, all of which the clip has.
+    fn place(track: u32, strength: f64, voices: &[u16]) -> Place {
+        let mut peaks: Vec<PlacedPeak> = (0..FRAMES)
+            .step_by(2)
+            .flat_map(|frame| {
+                let time = frame * STEPS + LEAD as u32;
+                voices.iter().map(move |voice| PlacedPeak {
+                    time,
+                    bin: 1000 * voice + frame as u16,
+                    stands: true,
+                })
+            })
+            .collect();
+        peaks.sort_by_key(|p| p.time);
+        Place {
+            part: 0,
+            track: TrackId(track),
+            offset_steps: 0,
+            tempo: 1.0,
+            pitch: 1.0,
+            frames: 0..FRAMES,
+            votes: 10,
+            evidence: PlaceEvidence::default(),
+            strength,
+            coherence: 0.0,
+            from_ladder: false,
+            peaks,
+        }
+    }
+
+    fn ranked(places: &[Place]) -> Vec<(u32, Option<u32>)> {
+        let judged = judge(places, &law(), f64::INFINITY);
+        let ranked = rank(&clip(), places, &judged, usize::MAX);
+        ranked.iter().map(|r| (r.place.track.0, r.same_as.map(|p| p.track.0))).collect()
+    }
+
+    fn alarms(places: &[Place], track: u32) -> f64 {
+        let judged = judge(places, &law(), f64::INFINITY);
+        judged.iter().find(|j| j.place.track.0 == track).unwrap().false_alarms
+    }
+
+    #[test]
+    fn a_rival_that_explains_the_same_peaks_counts_and_others_do_not() {
+        let alone = alarms(&[place(1, 12.0, &[1, 2])], 1);
+        let usual = alarms(&[place(1, 12.0, &[1, 2]), place(2, law().usual_rival(), &[1])], 1);
+        let shared = alarms(&[place(1, 12.0, &[1, 2]), place(2, 9.0, &[1, 5])], 1);
+        let beside = alarms(&[place(1, 12.0, &[1, 2]), place(2, 9.0, &[3, 4])], 1);
+        let copy = alarms(&[place(1, 12.0, &[1, 2]), place(2, 11.0, &[1, 2])], 1);
+        assert!(shared > 5.0 * usual, "{shared} {usual}");
+        assert!((beside / usual - 1.0).abs() < 1e-9, "{beside} {usual}");
+        assert!(copy <= usual && alone <= usual, "{copy} {alone} {usual}");
+        // Wherever it ranks: the stronger one is held down by the weaker just so.
+        let places = [place(2, 12.5, &[1, 5]), place(1, 12.0, &[1, 2])];
+        assert!(alarms(&places, 2) > alarms(&places[..1], 2));
+    }
+
+    #[test]
+    fn what_a_stronger_match_explains_is_left_out() {
+        let both = [place(1, 15.0, &[1, 2]), place(2, 14.0, &[3, 4])];
+        assert_eq!(ranked(&both), [(1, None), (2, None)], "an overlay");
+        let copies = [place(1, 15.0, &[1, 2]), place(2, 14.0, &[1, 2])];
+        assert_eq!(ranked(&copies), [(1, None), (2, Some(1))]);
+        let loops = [place(1, 15.0, &[1, 2, 3]), place(2, 14.0, &[1, 8, 9])];
+        let told = Place { peaks: loops[1].peaks.clone(), ..loops[1].clone() };
+        assert_eq!(
+            ranked(&[loops[0].clone(), told]),
+            [(1, None), (2, None)],
+            "a third is not more"
+        );
+        // Of the second one, the clip has the shared voice only.
+        let mut shared = loops[1].clone();
+        shared.peaks.iter_mut().for_each(|p| p.stands = p.bin < 2000);
+        assert_eq!(ranked(&[loops[0].clone(), shared]), [(1, None)]);
+        // The same track for another part of the clip is another match, for the same part it is not.
+        let mut halves = [place(1, 15.0, &[1]), place(1, 14.0, &[2])];
+        assert_eq!(ranked(&halves), [(1, None)]);
+        (halves[0].frames, halves[1].frames) = (0..FRAMES / 2, FRAMES / 2..FRAMES);
+        assert_eq!(ranked(&halves), [(1, None), (1, None)]);
+    }
+
+    #[test]
+    fn fewer_matches_are_the_first_of_more() {
+        let places: Vec<Place> =
+            (0..9u16).map(|i| place(i.into(), 20.0 - f64::from(i), &[2 * i, 2 * i + 1])).collect();
+        let judged = judge(&places, &law(), f64::INFINITY);
+        let numbers = |most: usize| {
+            let ranked = rank(&clip(), &places, &judged, most);
+            ranked.iter().map(|r| r.place.track.0).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(usize::MAX).len(), 9);
+        for most in 0..9 {
+            assert_eq!(numbers(most), numbers(usize::MAX)[..most]);
+        }
+    }
 }
