@@ -175,7 +175,7 @@ struct Lists<'s, D> {
     slot: u32,
     slots: u32,
     entries: Entries<'s, D>,
-    /// The hash that comes next, and its list.
+    /// The key that comes next, and its list.
     next: Option<(u32, List<'s>)>,
 }
 
@@ -191,8 +191,8 @@ impl<'s, D: AsRef<[u8]>> Lists<'s, D> {
     fn advance(&mut self) -> Result<()> {
         loop {
             self.next = self.entries.next()?;
-            if let Some((hash, _)) = self.next {
-                if hash >> self.segment.footer.slot_shift() != self.slot - 1 {
+            if let Some((key, _)) = self.next {
+                if key >> self.segment.footer.slot_shift() != self.slot - 1 {
                     return Err(self.segment.corrupt("a hash is in a slot of others"));
                 }
                 return Ok(());
@@ -218,10 +218,10 @@ fn postings<D: AsRef<[u8]>, W: Write>(
     let lists = sources.iter().map(|source| Lists::new(source.segment));
     let mut lists = lists.collect::<Result<Vec<_>>>()?;
     let mut blocks: Vec<u32> = Vec::new();
-    while let Some(hash) = lists.iter().filter_map(|l| Some(l.next?.0)).min() {
+    while let Some(key) = lists.iter().filter_map(|l| Some(l.next?.0)).min() {
         blocks.clear();
         for (lists, runs) in lists.iter_mut().zip(runs) {
-            let Some((_, list)) = lists.next.filter(|next| next.0 == hash) else { continue };
+            let Some((_, list)) = lists.next.filter(|next| next.0 == key) else { continue };
             let before = blocks.len();
             let mut run = 0;
             for block in list.blocks() {
@@ -239,7 +239,7 @@ fn postings<D: AsRef<[u8]>, W: Write>(
             lists.advance()?;
         }
         if !blocks.is_empty() {
-            writer.put(hash, &blocks, out).map_err(failed)?;
+            writer.put(key, &blocks, out).map_err(failed)?;
         }
     }
     Ok(())
@@ -271,7 +271,7 @@ impl<D: AsRef<[u8]>> Segment<D> {
 
 impl List<'_> {
     pub fn blocks(&self) -> Blocks<'_> {
-        let Self { len, low_bits, bytes } = *self;
-        Blocks::new(bytes, 0, len, low_bits)
+        let Self { len, widths, first_bit, bytes } = *self;
+        Blocks::new(bytes, first_bit, 0, len, widths)
     }
 }
