@@ -155,7 +155,13 @@ fn verify(part: &Part) -> Option<Damage> {
         let placed = segment.placed(number).ok()?;
         Some((placed.id, segment.name(&placed).ok().map(String::from)))
     };
-    let tracks = hurt.into_iter().filter_map(track).collect();
+    let all = hurt.len();
+    let tracks: Vec<_> = hurt.into_iter().filter_map(track).collect();
+    if tracks.len() < all {
+        let (unknown, first, last) = (all - tracks.len(), part.known.first_id, part.known.last_id);
+        details
+            .insert(format!("{unknown} tracks cannot be named, with ids from {first} to {last}"));
+    }
     let detail = details.into_iter().collect::<Vec<_>>().join("; ");
     Some(Damage { path, detail, tracks })
 }

@@ -25,6 +25,9 @@ pub(crate) use build::SegmentBuilder;
 pub(crate) use layout::Section;
 pub(crate) use merge::{Source, merge};
 
+#[cfg(test)]
+pub(crate) use writing::reseal;
+
 mod build;
 mod checked;
 mod layout;

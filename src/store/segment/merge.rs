@@ -111,8 +111,12 @@ pub(crate) fn merge<D: AsRef<[u8]>, W: Write>(
     drop(names);
     out.next_section();
     features(sources, &runs, &mut out, failed)?;
-    let hashes = sources.iter().map(|source| source.segment.hashes()).sum();
-    // There are no more than there can be.
+    // What footers say, and no more than there is room for: a list takes three bits at least.
+    let hashes = sources.iter().map(|source| {
+        let segment = source.segment;
+        segment.hashes().min(3 * segment.footer.section(Section::Postings).len() as u64)
+    });
+    let hashes = hashes.sum();
     let mut writer = PostingsWriter::new(blocks, hashes);
     postings(sources, &runs, &mut writer, &mut out, failed)?;
     writer.finish(&mut out).map_err(failed)?;
