@@ -6,6 +6,7 @@ use crate::testing::rng;
 use crate::{Config, Error, TrackInfo};
 
 mod damage;
+mod format;
 pub(crate) mod kills;
 mod writers;
 
