@@ -83,6 +83,25 @@ impl Reader {
         stats
     }
 
+    /// How many postings are in lists of a block, of two or three, of four to seven, and so on; those of each
+    /// segment counted apart. All lists are read for it.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where a segment is damaged.
+    pub fn list_lengths(&self) -> Result<Vec<u64>> {
+        let mut lengths: Vec<u64> = Vec::new();
+        for part in &self.snapshot.parts {
+            self.snapshot.try_part(part, |_, segment| {
+                segment.each_length(|len| {
+                    let magnitude = len.ilog2() as usize;
+                    lengths.resize(lengths.len().max(magnitude + 1), 0);
+                    lengths[magnitude] += u64::from(len);
+                })
+            })?;
+        }
+        Ok(lengths)
+    }
+
     /// Reads everything, and names what is damaged: every page, every track, every name.
     #[must_use]
     pub fn verify(&self) -> Vec<Damage> {

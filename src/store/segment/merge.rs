@@ -250,6 +250,16 @@ fn postings<D: AsRef<[u8]>, W: Write>(
 }
 
 impl<D: AsRef<[u8]>> Segment<D> {
+    /// Calls `each` with the number of blocks in each list.
+    pub fn each_length(&self, mut each: impl FnMut(u32)) -> Result<()> {
+        let mut lists = Lists::new(self)?;
+        while let Some((_, list)) = lists.next {
+            each(list.len);
+            lists.advance()?;
+        }
+        Ok(())
+    }
+
     /// Reads all lists of postings.
     ///
     /// # Errors

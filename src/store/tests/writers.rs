@@ -156,3 +156,57 @@ fn a_full_disk_is_told_and_what_was_committed_stays() {
     trial.writer.commit().unwrap();
     check(&index, &trial.tracks);
 }
+
+/// Adds 300 recordings of three minutes with 8 MB of memory, and makes one segment of all.
+#[test]
+#[ignore = "is run by another, with a limit on memory"]
+fn large() {
+    let path = std::env::var_os(INDEX).unwrap();
+    let options = OpenOptions::new().memory_bytes(8_000_000);
+    let index = options.create(path, Config::default()).unwrap();
+    let mut writer = index.writer().unwrap();
+    let recordings = conformance::recordings(&Config::default(), 40, 1);
+    let mut long = recordings.iter().filter(|(_, print)| print.duration_s() > 100.0).cycle();
+    let mut landmarks = 0;
+    for i in 0..300 {
+        let (_, fingerprint) = long.next().unwrap();
+        landmarks += fingerprint.landmarks().len();
+        writer.add(TrackInfo::named(i.to_string()), fingerprint).unwrap();
+    }
+    writer.commit().unwrap();
+    assert!(index.reader().stats().segments.len() > 1);
+    writer.compact().unwrap();
+    assert_eq!(index.reader().stats().segments.len(), 1);
+    println!("\nall {}", landmarks * 8);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_for_adding_and_merging_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let run = |limit_kb: u32| {
+        let _ = fs::remove_dir_all(&path);
+        let mut command = Command::new("sh");
+        // All but files that are mapped.
+        command.args(["-c", &format!("ulimit -d {limit_kb}; exec \"$0\" \"$@\"")]);
+        command.arg(std::env::current_exe().unwrap());
+        command.args(["--exact", "store::tests::writers::large", "--ignored", "--nocapture"]);
+        command.args(["--test-threads", "1"]).env("RAYON_NUM_THREADS", "1").env(INDEX, &path);
+        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        told.lines().find_map(|line| line.strip_prefix("all ")?.parse::<u64>().ok())
+    };
+    // What must be sorted does not fit into the memory that there is.
+    let limit_kb = 16_000;
+    let all = run(limit_kb).expect("it takes more memory than it may");
+    assert!(all > 1000 * u64::from(limit_kb), "{all} bytes fit into it");
+    check_names(&Index::open(&path).unwrap());
+    assert_eq!(run(4_000), None, "the limit is none");
+}
+
+fn check_names(index: &Index) {
+    let reader = index.reader();
+    assert!((0..300).all(|i| reader.find(&i.to_string()).unwrap().is_some()));
+    assert_eq!(reader.verify(), []);
+}
