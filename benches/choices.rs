@@ -16,7 +16,7 @@ use library::Library;
 fn lookup(c: &mut Criterion) {
     let library = Library::new();
     let hash = library.index();
-    let kd = KdIndex::new(library.index().into_catalog()).unwrap();
+    let kd = KdIndex::new(library.index()).unwrap();
     assert_eq!(kd.len(), library.landmarks());
     for (name, candidates) in [("look up", 1), ("search", MatchConfig::default().candidates)] {
         let config = MatchConfig { candidates, ..Default::default() };

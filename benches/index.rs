@@ -25,18 +25,18 @@ fn build(c: &mut Criterion) {
     assert_eq!(index.catalog().tracks().len(), library.fingerprints.len());
     group.bench_function("hash, track by track", |b| b.iter(|| library.index()));
 
-    let catalog = index.into_catalog();
+    let catalog = index.catalog().clone();
     let again = HashIndex::from_catalog(catalog.clone());
     library.check(|query| again.search(query, &MatchConfig::default()).unwrap());
     group.bench_function("hash, from peaks", |b| {
         b.iter_batched(|| catalog.clone(), HashIndex::from_catalog, BatchSize::LargeInput);
     });
 
-    assert_eq!(KdIndex::new(catalog.clone()).unwrap().len(), landmarks);
+    assert_eq!(KdIndex::new(index.clone()).unwrap().len(), landmarks);
     group.bench_function("kd", |b| {
         b.iter_batched(
-            || catalog.clone(),
-            |catalog| KdIndex::new(catalog).unwrap(),
+            || index.clone(),
+            |index| KdIndex::new(index).unwrap(),
             BatchSize::LargeInput,
         );
     });
@@ -53,14 +53,13 @@ fn points(c: &mut Criterion) {
         for (i, fingerprint) in library.fingerprints[..tracks].iter().enumerate() {
             index.add(TrackInfo::named(i.to_string()), fingerprint).unwrap();
         }
-        let catalog = index.into_catalog();
-        let tree = KdIndex::new(catalog.clone()).unwrap();
-        assert_eq!(tree.catalog().tracks().len(), tracks);
+        let tree = KdIndex::new(index.clone()).unwrap();
+        assert_eq!(tree.store().catalog().tracks().len(), tracks);
         group.throughput(Throughput::Elements(tree.len() as u64));
         group.bench_function(format!("build, {} points", tree.len()), |b| {
             b.iter_batched(
-                || catalog.clone(),
-                |catalog| KdIndex::new(catalog).unwrap(),
+                || index.clone(),
+                |index| KdIndex::new(index).unwrap(),
                 BatchSize::LargeInput,
             );
         });
@@ -74,7 +73,7 @@ fn points(c: &mut Criterion) {
 fn search(c: &mut Criterion) {
     let library = Library::new();
     let hash = library.index();
-    let kd = KdIndex::new(library.index().into_catalog()).unwrap();
+    let kd = KdIndex::new(library.index()).unwrap();
     let config = MatchConfig::default();
     let mut group = c.benchmark_group("search");
     group.throughput(audio(library.clips_s()));

@@ -10,7 +10,7 @@ use earmark::bands::SubFingerprinter;
 use earmark::landmark::{Landmark, pair_all};
 use earmark::peaks::{Peak, PeakPicker};
 use earmark::spectrogram::{Frame, Stft};
-use earmark::{Config, Fingerprint, Fingerprinter, Query, Resampler, SampleRate};
+use earmark::{Config, Fingerprint, Fingerprinter, Query, QueryStream, Resampler, SampleRate};
 use std::hint::black_box;
 
 /// Length of the signal.
@@ -67,6 +67,17 @@ fn stage_query(fingerprinter: &mut Fingerprinter, input: &[f32], rate: SampleRat
     fingerprinter.query(input, rate).unwrap()
 }
 
+#[inline(never)]
+fn stage_stream(stream: &mut QueryStream, input: &[f32], rate: SampleRate) {
+    input.chunks(BLOCK_SAMPLES).for_each(|block| stream.push(block, rate));
+}
+
+/// As long a query as that of [`stage_query`].
+#[inline(never)]
+fn stage_last(stream: &mut QueryStream) -> Query {
+    stream.last(SECONDS.into()).unwrap()
+}
+
 fn main() {
     let config = Config::default();
     let (from, to) = (SampleRate::new(44_100).unwrap(), config.stft.sample_rate);
@@ -95,4 +106,10 @@ fn main() {
     assert_eq!(stage_pair(fingerprint.peaks(), &config), fingerprint.landmarks());
     assert_eq!(words, fingerprint.sub_fingerprints());
     assert_eq!(stage_query(&mut fingerprinter, &input, from).peaks(), peaks);
+
+    let mut stream = QueryStream::new(config, SECONDS.into()).unwrap();
+    stream.push(&input, from); // plans the resampler
+    stage_stream(&mut stream, &input, from);
+    let query = stage_last(&mut stream);
+    assert!((query.duration_s() - f64::from(SECONDS)).abs() < 0.1);
 }

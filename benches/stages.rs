@@ -11,12 +11,13 @@ use earmark::bands::SubFingerprinter;
 use earmark::config::StftConfig;
 use earmark::evidence::missing::shortfall;
 use earmark::evidence::peaks::LevelMap;
-use earmark::evidence::quality::clarity;
+use earmark::evidence::quality::Traits;
 use earmark::landmark::pair_all;
 use earmark::peaks::{Peak, PeakPicker, STEPS};
 use earmark::spectrogram::{Frame, Stft};
 use earmark::{
-    AudioReader, Config, Fingerprinter, HashIndex, MatchConfig, Resampler, SampleRate, TrackInfo,
+    AudioReader, Calibration, Config, Fingerprinter, HashIndex, MatchConfig, Resampler, SampleRate,
+    TrackInfo,
 };
 use std::fs;
 use std::hint::black_box;
@@ -175,10 +176,11 @@ fn judge(c: &mut Criterion) {
     stft.push(clip, |frame| levels_db.extend_from_slice(frame.levels_db));
 
     let mut group = c.benchmark_group("judge");
-    let map = || LevelMap::new(&levels_db, bins, |_| false);
+    let map = || LevelMap::new(&levels_db, &config.stft, |_| false);
     assert_eq!(map().frames(), levels_db.len() / bins);
     group.bench_function("map a clip", |b| b.iter(map));
-    let clear = || clarity(&levels_db, bins, |_| false, query.peaks());
+    let quality = Calibration::default().quality;
+    let clear = || Traits::new(&levels_db, bins, |_| false, query.peaks()).clarity(&quality);
     assert!((clear() / query.clarity() - 1.0).abs() < 1e-3);
     group.bench_function("clarity of a clip", |b| b.iter(clear));
 
@@ -188,7 +190,7 @@ fn judge(c: &mut Criterion) {
     assert!(verify() > 10.0);
     group.bench_function("verify a place", |b| b.iter(verify));
     let words = track.sub_fingerprints();
-    let agree = || query.bands().deviations(words, steps, 1.0, 1.0, frames.clone());
+    let agree = || query.bands().deviations(words, steps, (1.0, 1.0), frames.clone(), 0.1);
     assert!(agree() > 2.0);
     group.bench_function("agreement at a place", |b| b.iter(agree));
     let cohere = || query.phases().deviations(track.peaks(), steps, frames.clone());

@@ -17,9 +17,6 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Frames left free after each track, so that no alignment can belong to two of them.
-const GAP_FRAMES: u32 = 1 << 6;
-
 /// What the caller says of a track.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrackInfo {
@@ -94,20 +91,16 @@ impl Catalog {
     /// [`Error::Config`] where it is out of range.
     pub fn new(config: Config) -> Result<Self> {
         config.validate()?;
-        Ok(Self {
-            config,
-            tracks: Vec::new(),
-            by_name: HashMap::new(),
-            next_id: 0,
-            next_frame: GAP_FRAMES,
-        })
+        Ok(Self { config, tracks: Vec::new(), by_name: HashMap::new(), next_id: 0, next_frame: 0 })
     }
 
     /// Adds a stored track, or says what the rest relies on that is not so.
     pub(crate) fn restore(&mut self, track: Track) -> Result<(), &'static str> {
         let in_order = track.first_frame.0 >= self.next_frame && track.id.0 >= self.next_id;
-        let end = track.first_frame.0.checked_add(track.frames);
-        if !in_order || end.and_then(|end| end.checked_add(GAP_FRAMES)).is_none() {
+        let whole = track.first_frame.0.is_multiple_of(self.config.block_frames());
+        let blocks = track.frames.checked_next_multiple_of(self.config.block_frames());
+        let end = blocks.and_then(|frames| track.first_frame.0.checked_add(frames));
+        if !in_order || !whole || end.is_none() {
             return Err("its tracks overlap");
         }
         let inside = |p: &Peak| p.time / STEPS < track.frames;
@@ -177,15 +170,17 @@ impl Catalog {
     /// Length of the global line without holes, and without one of the tracks.
     fn line_frames(&self, but: Option<TrackId>) -> u64 {
         let tracks = self.tracks.iter().filter(|t| Some(t.id) != but);
-        tracks.fold(GAP_FRAMES.into(), |sum, t| sum + u64::from(t.frames) + u64::from(GAP_FRAMES))
+        let block_frames = u64::from(self.config.block_frames());
+        tracks.map(|t| u64::from(t.frames).next_multiple_of(block_frames)).sum()
     }
 
     /// Moves all tracks to where they lie end to end again.
     pub(crate) fn close_holes(&mut self) {
-        self.next_frame = GAP_FRAMES;
+        let block_frames = self.config.block_frames();
+        self.next_frame = 0;
         for track in &mut self.tracks {
             track.first_frame = FrameIndex(self.next_frame);
-            self.next_frame += track.frames + GAP_FRAMES;
+            self.next_frame += track.frames.next_multiple_of(block_frames);
         }
     }
 
@@ -215,7 +210,8 @@ impl Catalog {
         }
         info.check()?;
         self.next_id.checked_add(1).ok_or(Error::IndexFull)?;
-        let needed = u64::from(frames(fingerprint)) + u64::from(GAP_FRAMES);
+        let needed =
+            u64::from(frames(fingerprint)).next_multiple_of(self.config.block_frames().into());
         let fits = |line_frames: u64| line_frames + needed <= u32::MAX.into();
         if fits(self.next_frame.into()) {
             return Ok(false);
@@ -242,7 +238,8 @@ impl Catalog {
     /// Adds the track that was [placed](Self::place) last.
     pub(crate) fn add(&mut self, track: Track) {
         self.by_name.insert(track.info.name.clone(), track.id);
-        self.next_frame = track.first_frame.0 + track.frames + GAP_FRAMES;
+        self.next_frame =
+            track.first_frame.0 + track.frames.next_multiple_of(self.config.block_frames());
         self.next_id = track.id.0 + 1;
         self.tracks.push(track);
     }
@@ -270,12 +267,33 @@ impl Catalog {
         made
     }
 
-    /// The track that a frame of the global line belongs to (or whose gap it lies in), if it is
-    /// still here.
-    pub(crate) fn locate(&self, frame: u32) -> Option<&Track> {
-        let after = self.tracks.partition_point(|t| t.first_frame.0 <= frame);
-        let track = &self.tracks[after.checked_sub(1)?];
-        track.line().contains(&frame).then_some(track)
+    /// The tracks that have a part of some blocks of the line.
+    pub(crate) fn overlapping(&self, blocks: &Range<u32>) -> impl Iterator<Item = &Track> {
+        let block_frames = self.config.block_frames();
+        let end = blocks.end;
+        let first = self.tracks.partition_point(|t| t.blocks(block_frames).end <= blocks.start);
+        let rest = self.tracks[first..].iter();
+        rest.take_while(move |t| t.blocks(block_frames).start < end)
+    }
+
+    /// The blocks of the line that belong to no track.
+    pub(crate) fn holes(&self) -> Vec<Range<u32>> {
+        let block_frames = self.config.block_frames();
+        let mut holes = Vec::new();
+        let mut next = 0;
+        for blocks in self.tracks.iter().map(|t| t.blocks(block_frames)) {
+            if next < blocks.start {
+                holes.push(next..blocks.start);
+            }
+            next = blocks.end;
+        }
+        holes.extend((next < self.line_blocks()).then(|| next..self.line_blocks()));
+        holes
+    }
+
+    /// Length of the line in blocks.
+    pub(crate) fn line_blocks(&self) -> u32 {
+        self.next_frame / self.config.block_frames()
     }
 }
 
@@ -285,9 +303,10 @@ fn frames(fingerprint: &Fingerprint) -> u32 {
 }
 
 impl Track {
-    /// The frames of the global line that belong to it, with the gap that follows.
-    pub(crate) fn line(&self) -> Range<u32> {
-        self.first_frame.0..self.first_frame.0 + self.frames + GAP_FRAMES
+    /// The blocks of the line in which it lies.
+    pub(crate) fn blocks(&self, block_frames: u32) -> Range<u32> {
+        let first = self.first_frame.0 / block_frames;
+        first..first + self.frames.div_ceil(block_frames)
     }
 
     /// The landmarks of the track, made again from its peaks.
@@ -295,81 +314,8 @@ impl Track {
         pair_all(&self.peaks, &config.landmarks, config.landmarks.reference_fan_out)
     }
 
-    /// The frame on the global line that a landmark of this track is posted at.
-    pub(crate) fn posting(&self, landmark: &Landmark) -> u32 {
-        self.first_frame.0 + landmark.time.saturating_add(STEPS / 2) / STEPS
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A track of 10 frames, whose last has a peak.
-    fn track(id: u32, first_frame: u32, name: &str) -> Track {
-        Track {
-            id: TrackId(id),
-            info: TrackInfo::named(name),
-            duration_s: 1.0,
-            landmarks: 0,
-            first_frame: FrameIndex(first_frame),
-            frames: 10,
-            peaks: vec![Peak {
-                time: 10 * STEPS - 1,
-                bin: 1,
-                contrast: 1,
-                rank: 1,
-                level: 195,
-                phase: 0,
-            }],
-            sub_fingerprints: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn holes_are_closed_in_order() {
-        let mut catalog = Catalog::new(Config::default()).unwrap();
-        assert!(!catalog.is_mostly_holes());
-        let length = 10 + GAP_FRAMES;
-        for (id, first_frame) in [(3, 100), (4, 500), (9, u32::MAX - length)] {
-            catalog.restore(track(id, first_frame, &id.to_string())).unwrap();
-        }
-        assert!(catalog.is_mostly_holes());
-        catalog.remove(TrackId(4)).unwrap();
-        catalog.close_holes();
-        assert!(!catalog.is_mostly_holes());
-        let lines: Vec<Range<u32>> = catalog.tracks().iter().map(Track::line).collect();
-        let [first, second] = [GAP_FRAMES, GAP_FRAMES + length];
-        assert_eq!(lines, [first..first + length, second..second + length]);
-        assert_eq!(catalog.locate(second).unwrap().id, TrackId(9));
-        assert!(catalog.locate(second + length).is_none());
-        assert_eq!(catalog.next_id(), 10);
-    }
-
-    #[test]
-    fn stored_tracks_that_cannot_be_are_refused() {
-        let mut catalog = Catalog::new(Config::default()).unwrap();
-        catalog.restore(track(3, 100, "a")).unwrap();
-        let beside = 110 + GAP_FRAMES;
-        let long = |frames| Track { frames, ..track(4, beside, "b") };
-        for (refused, why) in [
-            (track(4, 100, "b"), "its tracks overlap"),
-            (track(4, beside - 1, "b"), "its tracks overlap"),
-            (track(3, beside, "b"), "its tracks overlap"),
-            (long(u32::MAX - beside), "its tracks overlap"),
-            (long(u32::MAX), "its tracks overlap"),
-            (long(9), "a track's peaks lie outside it"),
-            (track(u32::MAX, beside, "b"), "a track's peaks lie outside it"),
-            (track(4, beside, "a"), "two tracks have the same name"),
-        ] {
-            assert_eq!(catalog.restore(refused), Err(why));
-            assert_eq!(catalog.tracks().len(), 1);
-        }
-        catalog.restore(track(4, beside, "b")).unwrap();
-        catalog.reserve_ids(2);
-        assert_eq!(catalog.next_id(), 5);
-        catalog.reserve_ids(9);
-        assert_eq!(catalog.next_id(), 9);
-        assert_eq!(catalog.find("b").unwrap().id, TrackId(4));
+    /// The block of the line that a landmark of this track is posted at.
+    pub(crate) fn posting(&self, landmark: &Landmark, block_frames: u32) -> u32 {
+        (self.first_frame.0 + landmark.time / STEPS) / block_frames
     }
 }

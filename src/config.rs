@@ -25,6 +25,9 @@ const BLOCK_S: f64 = 1.024;
 /// let fingerprinter = Fingerprinter::new(config)?;
 /// # Ok::<(), earmark::Error>(())
 /// ```
+///
+/// Searches with another analysis than the default one need a
+/// [calibration](crate::Calibration) of it.
 #[derive(Clone, Debug, PartialEq, Default, Encode, Decode)]
 pub struct Config {
     /// Time–frequency analysis.

@@ -47,6 +47,7 @@ const MISSING_S: f64 = 0.1;
 
 /// What was made of an audio file, and what is known of the file.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Decoded<T> {
     /// What was made of it: a fingerprint or a query.
     pub value: T,
@@ -65,6 +66,7 @@ impl<T> Decoded<T> {
 
 /// What is known of a file once its first packet has been decoded.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct AudioInfo {
     /// The rate at which the file is sampled.
     pub sample_rate: SampleRate,

@@ -114,6 +114,24 @@ pub enum Error {
         /// The configuration found.
         found: ConfigId,
     },
+    /// A search with an analysis of which nothing was fitted.
+    #[error(
+        "no calibration for the analysis {config_id}: make one with the program `calibrate` (cargo run --release --example calibrate -- MUSIC) and give it as MatchConfig::calibration, or take another's on purpose (Calibration::for_analysis)"
+    )]
+    NoCalibration {
+        /// The analysis.
+        config_id: ConfigId,
+    },
+    /// A search with the calibration of another analysis.
+    #[error(
+        "the calibration is of the analysis {found}, not of {expected}: make one for it with the program `calibrate`, or take this one on purpose (Calibration::for_analysis)"
+    )]
+    CalibrationMismatch {
+        /// The analysis in force.
+        expected: ConfigId,
+        /// The one that the calibration was made for.
+        found: ConfigId,
+    },
     /// The bytes are not what they are taken for.
     #[error("{}this is not an earmark {what} (its first bytes differ)", before(path))]
     BadMagic {
@@ -168,6 +186,14 @@ pub enum Error {
     /// The index has no room for more audio (about 4 years).
     #[error("the index is full: start a second one")]
     IndexFull,
+    /// Parts of a query that do not fit together.
+    #[error(
+        "these parts make no query ({detail}): give the peaks of the clip in the order of their frames, and all rows of its spectrogram or none"
+    )]
+    QueryParts {
+        /// What does not fit.
+        detail: String,
+    },
     /// A clip beyond the longest that a query is made of.
     #[error(
         "the clip is longer than {limit_s:.0} s: cut it into pieces, or raise the limit (Fingerprinter::set_max_query_s)"
@@ -201,6 +227,11 @@ pub enum Error {
         /// The index.
         path: PathBuf,
     },
+    /// Findings of different clips were to be decided together.
+    #[error(
+        "these findings are not of one clip: decide together only what one query found in the parts of a collection"
+    )]
+    OtherClip,
     /// The KD-tree could not be built.
     #[error("the KD-tree could not be built ({reason}): use the hash index")]
     KdTree {

@@ -11,6 +11,8 @@
 //!
 //! A z-score is the distance from what chance gives, in its standard deviations.
 
+use bincode::{Decode, Encode};
+
 pub mod bands;
 pub mod missing;
 pub mod peaks;
@@ -18,7 +20,7 @@ pub mod phases;
 pub mod quality;
 
 /// All evidence of one place of one track.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Encode, Decode)]
 #[non_exhaustive]
 pub struct PlaceEvidence {
     /// z-score of the track's peaks in the clip: see [`peaks`].

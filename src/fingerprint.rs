@@ -10,15 +10,17 @@ use crate::peaks::{Peak, PeakPicker};
 use crate::resample::Resampler;
 use crate::spectrogram::Stft;
 use crate::units::{STEPS, SampleRate};
-use query::Clip;
+use query::{Clip, Made};
 #[cfg(feature = "decode")]
 use std::path::Path;
 
-pub use query::Query;
+pub use query::{Query, QueryRows};
 pub use reference::Fingerprint;
+pub use stream::QueryStream;
 
 mod query;
 mod reference;
+mod stream;
 
 /// Makes fingerprints and queries. Owns configuration, plans and scratch: make one per thread and
 /// use it again and again.
@@ -159,7 +161,8 @@ impl Fingerprinter {
         let fan_out = self.config.landmarks.query_fan_out;
         let landmarks = pair_all(&self.peaks, &self.config.landmarks, fan_out);
         self.check(duration_s, &landmarks)?;
-        Ok(clip.finish(self.config.id(), duration_s, self.peaks.clone(), landmarks))
+        let (config_id, peaks) = (self.config.id(), self.peaks.clone());
+        Ok(clip.finish(Made { config_id, duration_s, peaks, landmarks }))
     }
 
     /// The fingerprint of a whole mono signal.

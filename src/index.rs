@@ -4,18 +4,21 @@
 //! of like size are merged, so that adding stays cheap and looking up stays possible at any time.
 //! A removed track is forgotten at once; its postings go at the next save.
 
+use crate::bands::FRAMES;
 use crate::catalog::{Catalog, Track, TrackInfo};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, Query};
-use crate::landmark::Landmark;
-use crate::search::candidates::{Hits, LandmarkIndex, MAX_HITS};
+use crate::landmark::{Landmark, LandmarkHash};
+use crate::peaks::STEPS;
 use crate::search::{Match, MatchConfig};
-use crate::segment::{Entry, Postings, Segment};
+use crate::segment::{Entry, Segment};
 use crate::storage;
+use crate::store::{Excerpt, Excerpted, PostingList, Store, Totals, TrackEntry};
 use crate::units::TrackId;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Tracks by the hashes of their landmarks.
 ///
@@ -90,15 +93,19 @@ impl HashIndex {
         let segments = self.segments.drain(..).rev();
         let mut whole = segments.reduce(|new, old| Segment::merge(&old, &new)).unwrap_or_default();
         if std::mem::take(&mut self.stale) || close_holes {
-            let before: Vec<Range<u32>> = self.catalog.tracks().iter().map(Track::line).collect();
+            let block_frames = self.catalog.config().block_frames();
+            let blocks = |catalog: &Catalog| -> Vec<Range<u32>> {
+                catalog.tracks().iter().map(|t| t.blocks(block_frames)).collect()
+            };
+            let before = blocks(&self.catalog);
             if close_holes {
                 self.catalog.close_holes();
             }
-            let tracks = self.catalog.tracks();
-            whole.move_postings(|frame| {
-                let at = before.partition_point(|line| line.start <= frame).checked_sub(1)?;
-                let moved = before[at].start - tracks[at].first_frame.0;
-                before[at].contains(&frame).then(|| frame - moved)
+            let after = blocks(&self.catalog);
+            whole.move_postings(|block| {
+                let at = before.partition_point(|line| line.start <= block).checked_sub(1)?;
+                let moved = before[at].start - after[at].start;
+                before[at].contains(&block).then(|| block - moved)
             });
         }
         whole
@@ -160,10 +167,11 @@ impl HashIndex {
 
     /// Adds a track that has been checked.
     fn put(&mut self, info: TrackInfo, fingerprint: &Fingerprint) -> TrackId {
+        let block_frames = self.catalog.config().block_frames();
         let config = self.catalog.config().landmarks.clone();
         let mut track = self.catalog.place(info, fingerprint);
         let landmarks = fingerprint.landmarks().iter();
-        let entry = |l: &Landmark| Entry::new(l.hash(&config), track.posting(l));
+        let entry = |l: &Landmark| Entry::new(l.hash(&config), track.posting(l, block_frames));
         let mut newest = Segment::new(landmarks.map(entry).collect());
         let id = track.id;
         while let Some(older) = self.segments.pop_if(|s| s.len() <= 2 * newest.len()) {
@@ -186,64 +194,72 @@ impl HashIndex {
     }
 }
 
-impl LandmarkIndex for HashIndex {
-    fn catalog(&self) -> &Catalog {
-        &self.catalog
+impl Store for HashIndex {
+    fn totals(&self) -> Result<Totals> {
+        let catalog = &self.catalog;
+        let config = Arc::new(catalog.config().clone());
+        let (tracks, frames) = (catalog.tracks().len() as u64, catalog.frames());
+        let totals = Totals::new(config, tracks, frames, catalog.line_blocks());
+        Ok(totals.with_removed(catalog.holes()))
     }
 
-    fn find(&self, landmarks: &[Landmark], config: &MatchConfig, hits: &mut Hits) {
-        let pairing = &self.catalog.config().landmarks;
-        let (mut lists, mut found) = (Vec::new(), Vec::new());
-        for (i, landmark) in landmarks.iter().enumerate() {
-            landmark.probe(pairing, config.probe_steps, |hash| {
-                let first = lists.len();
-                let of_hash = self.segments.iter().map(|segment| segment.find(hash));
-                lists.extend(of_hash.filter(|postings| postings.len() > 0));
-                let postings = lists[first..].iter().map(Postings::len).sum();
-                if postings > 0 {
-                    found.push(Found { landmark: i, postings, lists: first..lists.len() });
+    fn postings(&self, hashes: &[LandmarkHash]) -> Result<Vec<PostingList<'_>>> {
+        let mut lists = Vec::new();
+        for (i, &hash) in hashes.iter().enumerate() {
+            for segment in &self.segments {
+                let found = segment.find(hash);
+                if found.len() > 0 {
+                    lists.push(PostingList::encode(i as u32, found));
                 }
-            });
-        }
-        let longest = longest(&found);
-        let all: usize = found.iter().map(|f| f.postings).filter(|n| *n <= longest).sum();
-        // Where there are too many hits, some landmarks all over the clip stand for the others.
-        let each = all.div_ceil(MAX_HITS).max(1);
-        for Found { landmark, postings, lists: of_hash } in found {
-            if postings <= longest && landmark.is_multiple_of(each) {
-                hits.begin(landmark, postings);
-                lists[of_hash].iter().for_each(|postings| hits.extend(postings.clone()));
             }
         }
+        Ok(lists)
     }
-}
 
-/// What a hash of a query's landmark is found at.
-struct Found {
-    landmark: usize,
-    postings: usize,
-    /// One for each segment that has any.
-    lists: Range<usize>,
-}
+    fn excerpts(&self, wanted: &[Range<u32>]) -> Result<Vec<Excerpted>> {
+        let block_frames = self.catalog.config().block_frames();
+        let mut excerpts = Vec::new();
+        for (wanted, blocks) in wanted.iter().enumerate() {
+            for track in self.catalog.overlapping(blocks) {
+                let own = track.blocks(block_frames);
+                let first = (blocks.start.max(own.start) - own.start) * block_frames;
+                let end = (blocks.end.min(own.end) - own.start) * block_frames;
+                let at = |frame: u32| track.peaks.partition_point(|p| p.time / STEPS < frame);
+                let words = &track.sub_fingerprints;
+                let word = |frame: u32| (frame as usize / FRAMES).min(words.len());
+                let excerpt = Excerpt::new(
+                    track.id,
+                    own.start,
+                    track.frames,
+                    track.peaks[at(first)..at(end).max(at(first))].to_vec(),
+                    word(first) as u32,
+                    words[word(first)..word(end)].to_vec(),
+                );
+                excerpts.push(Excerpted { wanted: wanted as u32, excerpt });
+            }
+        }
+        Ok(excerpts)
+    }
 
-/// Fewer hits than this are all taken.
-const FEW_HITS: usize = 10_000;
+    fn tracks(&self, ids: &[TrackId]) -> Result<Vec<Option<TrackEntry>>> {
+        let entry = |track: &Track| {
+            let TrackInfo { name, tags } = track.info.clone();
+            TrackEntry::new(track.id, name, tags, track.duration_s)
+        };
+        Ok(ids.iter().map(|&id| self.catalog.get(id).map(entry)).collect())
+    }
 
-/// The commonest hashes, which hold half of all hits, say least and cost most: lists longer than
-/// this are left out. No clip was lost by it in experiments, and some at three quarters.
-fn longest(found: &[Found]) -> usize {
-    let mut lengths: Vec<usize> = found.iter().map(|found| found.postings).collect();
-    lengths.sort_unstable();
-    let enough = (lengths.iter().sum::<usize>() / 2).max(FEW_HITS);
-    let mut hits = 0;
-    let last = lengths.into_iter().find(|length| {
-        hits += length;
-        hits >= enough
-    });
-    last.unwrap_or(usize::MAX)
+    fn blocks_of(&self, ids: &[TrackId]) -> Result<Vec<Range<u32>>> {
+        let block_frames = self.catalog.config().block_frames();
+        let blocks = |id: &TrackId| self.catalog.get(*id).map(|t| t.blocks(block_frames));
+        Ok(ids.iter().map(|id| blocks(id).unwrap_or_default()).collect())
+    }
 }
 
 fn entries(track: &Track, config: &Config) -> Vec<Entry> {
     let landmarks = track.pair(config);
-    landmarks.iter().map(|l| Entry::new(l.hash(&config.landmarks), track.posting(l))).collect()
+    let block_frames = config.block_frames();
+    let entry =
+        |l: &Landmark| Entry::new(l.hash(&config.landmarks), track.posting(l, block_frames));
+    landmarks.iter().map(entry).collect()
 }

@@ -3,17 +3,18 @@
 //! Where the hash index asks for equality of rounded coordinates, the tree asks for all landmarks
 //! within a distance, so no quantisation edge loses one.
 //!
-//! It lives in memory and has no file of its own: it is built from the peaks that the file of a hash
-//! index holds, three million landmarks a second on each core.
+//! The tree lives in memory and has no file of its own: it is built from the peaks that a store holds,
+//! three million landmarks a second. Everything else is read from that store.
 
-use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
-use crate::landmark::Landmark;
+use crate::landmark::{Landmark, LandmarkHash, pair_all};
 use crate::peaks::STEPS;
-use crate::search::candidates::{Hits, LandmarkIndex};
 use crate::search::{Match, MatchConfig};
+use crate::store::{Excerpted, Found, PostingList, Store, Totals, TrackEntry};
+use crate::units::TrackId;
 use kiddo::{Chebyshev, Eytzinger, KdTree, VecOfArenas};
+use std::ops::Range;
 
 /// Frequency of the anchor, frequency and time to the target: in frames and bins.
 const DIMENSIONS: usize = 3;
@@ -36,18 +37,24 @@ type Tree = KdTree<
 /// # let mut fingerprinter = Fingerprinter::new(Config::default())?;
 /// let mut index = HashIndex::new(Config::default())?;
 /// index.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
-/// let index = KdIndex::new(index.into_catalog())?;
+/// let index = KdIndex::new(index)?;
 ///
 /// let clip = fingerprinter.query(&song[40_000..80_000], rate)?;
 /// assert_eq!(index.search(&clip, &MatchConfig::default())?[0].name, "song");
 /// # Ok::<(), earmark::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct KdIndex {
-    catalog: Catalog,
-    /// Points with the frame of the global line at which each stands. `None` where there is no point.
+pub struct KdIndex<S> {
+    store: S,
+    /// Points with the block of the line in which each stands. `None` where there is no point.
     tree: Option<Tree>,
+    tolerance_steps: u32,
 }
+
+/// Blocks of the line that are read at a time,
+const STRETCH_BLOCKS: u32 = 1 << 10;
+/// and those beyond, where targets of the last anchors may stand.
+const BEYOND_BLOCKS: u32 = 3;
 
 fn coordinates(landmark: &Landmark) -> [f32; DIMENSIONS] {
     let steps = STEPS as f32;
@@ -58,18 +65,34 @@ fn coordinates(landmark: &Landmark) -> [f32; DIMENSIONS] {
     ]
 }
 
-impl KdIndex {
-    /// Builds the tree from the peaks of a catalog's tracks (on all cores with the feature
-    /// `parallel`).
+impl<S: Store> KdIndex<S> {
+    /// Greatest difference of a coordinate, in sixteenths of a cell, unless
+    /// [set otherwise](Self::set_tolerance_steps).
+    pub const DEFAULT_TOLERANCE_STEPS: u32 = 8;
+
+    /// Builds the tree from the peaks of a store's tracks.
     ///
     /// # Errors
-    /// [`Error::KdTree`] where the tree cannot be built.
-    pub fn new(catalog: Catalog) -> Result<Self> {
-        let config = catalog.config();
-        let points = catalog.flat_map(|track| {
-            let landmarks = track.pair(config);
-            landmarks.iter().map(|l| (coordinates(l), track.posting(l))).collect()
-        });
+    /// [`Error::KdTree`] where the tree cannot be built, and those of the store.
+    pub fn new(store: S) -> Result<Self> {
+        let totals = store.totals()?;
+        let config = &totals.config;
+        let (block_frames, fan_out) = (config.block_frames(), config.landmarks.reference_fan_out);
+        let mut points = Vec::new();
+        let starts = (0..totals.blocks).step_by(STRETCH_BLOCKS as usize);
+        for stretch in starts.map(|start| start..start.saturating_add(STRETCH_BLOCKS)) {
+            let wanted =
+                stretch.start..stretch.end.saturating_add(BEYOND_BLOCKS).min(totals.blocks);
+            for Excerpted { excerpt, .. } in store.excerpts(&[wanted])? {
+                for landmark in pair_all(&excerpt.peaks, &config.landmarks, fan_out) {
+                    let block = landmark.time / STEPS / block_frames;
+                    let block = excerpt.first_block.saturating_add(block);
+                    if stretch.contains(&block) {
+                        points.push((coordinates(&landmark), block));
+                    }
+                }
+            }
+        }
         let tree = if points.is_empty() {
             None
         } else {
@@ -77,13 +100,19 @@ impl KdIndex {
                 Tree::new_from_source(&points, |point, axis| point.0[axis], |_, point| point.1);
             Some(tree.map_err(|e| Error::KdTree { reason: e.to_string() })?)
         };
-        Ok(Self { catalog, tree })
+        Ok(Self { store, tree, tolerance_steps: Self::DEFAULT_TOLERANCE_STEPS })
     }
 
-    /// The tracks.
+    /// Sets the greatest difference of a coordinate, in sixteenths of a cell: 64 at the most, for nearly
+    /// everything is within that.
+    pub fn set_tolerance_steps(&mut self, steps: u32) {
+        self.tolerance_steps = steps.min(4 * STEPS);
+    }
+
+    /// The store that it was built from.
     #[must_use]
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    pub fn store(&self) -> &S {
+        &self.store
     }
 
     /// Number of landmarks in the tree.
@@ -107,26 +136,44 @@ impl KdIndex {
     }
 }
 
-impl LandmarkIndex for KdIndex {
-    fn catalog(&self) -> &Catalog {
-        &self.catalog
+impl<S: Store> Store for KdIndex<S> {
+    fn totals(&self) -> Result<Totals> {
+        self.store.totals()
     }
 
-    fn find(&self, landmarks: &[Landmark], config: &MatchConfig, hits: &mut Hits) {
-        let Some(tree) = &self.tree else { return };
-        let tolerance = config.tolerance_steps as f32 / STEPS as f32;
-        let mut frames = Vec::new();
-        for (i, landmark) in landmarks.iter().enumerate() {
-            frames.clear();
-            tree.query(&coordinates(landmark))
+    fn postings(&self, hashes: &[LandmarkHash]) -> Result<Vec<PostingList<'_>>> {
+        self.store.postings(hashes)
+    }
+
+    fn look_up<'s>(&'s self, landmarks: &[Landmark], _probe_steps: u32) -> Result<Vec<Found<'s>>> {
+        let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+        let tolerance = self.tolerance_steps as f32 / STEPS as f32;
+        let (mut found, mut blocks) = (Vec::new(), Vec::new());
+        for (landmark, at) in (0..).zip(landmarks) {
+            blocks.clear();
+            tree.query(&coordinates(at))
                 .within::<Chebyshev<f32>>(tolerance)
                 .unsorted()
-                .visit(|found| frames.push(found.item));
-            if !frames.is_empty() {
-                hits.begin(i, frames.len());
-                hits.extend(frames.iter().copied());
+                .visit(|found| blocks.push(found.item));
+            if !blocks.is_empty() {
+                blocks.sort_unstable();
+                let list = PostingList::encode(landmark, blocks.iter().copied());
+                found.push(Found { landmark, list });
             }
         }
+        Ok(found)
+    }
+
+    fn excerpts(&self, wanted: &[Range<u32>]) -> Result<Vec<Excerpted>> {
+        self.store.excerpts(wanted)
+    }
+
+    fn tracks(&self, ids: &[TrackId]) -> Result<Vec<Option<TrackEntry>>> {
+        self.store.tracks(ids)
+    }
+
+    fn blocks_of(&self, ids: &[TrackId]) -> Result<Vec<Range<u32>>> {
+        self.store.blocks_of(ids)
     }
 }
 

@@ -109,6 +109,7 @@ struct Candidate {
 /// assert!(peaks.iter().all(|p| p.rank < config.peaks.query_rank));
 /// # Ok::<(), earmark::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct PeakPicker {
     config: PeakConfig,
     bins: usize,
@@ -205,6 +206,16 @@ impl PeakPicker {
     pub fn reset(&mut self) {
         self.frames = 0;
         self.waiting.iter_mut().for_each(VecDeque::clear);
+    }
+
+    /// Counts from `frames` later on, so that times of peaks do not run out. So many frames must have
+    /// been pushed, and as many as decide a peak's rank besides.
+    pub(crate) fn count_from(&mut self, frames: u32) {
+        self.frames -= frames;
+        for candidate in self.waiting.iter_mut().flatten() {
+            candidate.frame -= frames;
+            candidate.time -= frames * STEPS;
+        }
     }
 
     /// Finds the candidates of frame `centre`, all rows in reach (as far as they exist) being here.

@@ -69,6 +69,7 @@ impl Segment {
     /// Sorts entries into a segment.
     pub fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_unstable();
+        entries.dedup();
         let mut builder = Builder::new(entries.len());
         for list in entries.chunk_by(|a, b| a.key() == b.key()) {
             builder.append(list[0].key(), list.iter().map(|entry| entry.0 as u32));
@@ -196,12 +197,14 @@ impl Builder {
 
     fn append(&mut self, key: u32, frames: impl Iterator<Item = u32>) {
         self.frames.clear();
-        let (mut count, mut before) = (0, 0);
+        let (mut count, mut next) = (0, 0);
         for frame in frames {
             // Stored postings beyond the tracks may stand before those of tracks that were added later.
-            let Some(step) = u32::checked_sub(frame, before) else { continue };
+            let Some(step) = u32::checked_sub(frame, next).filter(|_| frame < u32::MAX) else {
+                continue;
+            };
             put(&mut self.frames, step);
-            before = frame;
+            next = frame + 1;
             count += 1;
         }
         if count == 0 {
@@ -296,8 +299,9 @@ impl Iterator for Postings<'_> {
         let (step, used) = varint(self.bytes)?;
         self.left = self.left.checked_sub(used)?;
         self.bytes = &self.bytes[used..];
-        self.frame = self.frame.checked_add(step)?;
-        Some(self.frame)
+        let frame = self.frame.checked_add(step)?;
+        self.frame = frame.checked_add(1)?;
+        Some(frame)
     }
 }
 

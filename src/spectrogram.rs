@@ -23,7 +23,7 @@ mod real;
 pub const FLOOR_DB: f32 = -200.0;
 
 /// Equivalent noise bandwidth of the Hann window, in bins: what a sine's power sums to.
-const HANN_NOISE_BANDWIDTH_BINS: f32 = 1.5;
+pub(crate) const HANN_NOISE_BANDWIDTH_BINS: f32 = 1.5;
 
 /// 10 · log10(2), which turns a binary logarithm of power into dB.
 const DB_PER_OCTAVE: f32 = 3.010_3;

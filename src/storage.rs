@@ -19,7 +19,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Mutex;
 
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const CONFIG: Kind = Kind { name: "index", magic: b"EARMARKI", version: VERSION };
 const TRACKS: Kind = Kind { name: "index (tracks)", magic: b"EARMARKT", version: VERSION };
 const POSTINGS: Kind = Kind { name: "index (postings)", magic: b"EARMARKP", version: VERSION };

@@ -11,7 +11,7 @@
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::landmark::LandmarkHash;
+use crate::landmark::{Landmark, LandmarkHash};
 use crate::peaks::Peak;
 use crate::tags::Tags;
 use crate::units::TrackId;
@@ -58,10 +58,31 @@ pub trait Store {
     /// blocks.
     fn postings(&self, hashes: &[LandmarkHash]) -> Result<Vec<PostingList<'_>>>;
 
+    /// The posting lists of a clip's landmarks: those of the hashes of each and, where a coordinate is no
+    /// farther than `probe_steps` sixteenths of a cell from its edge, of the hashes across it. In the
+    /// order of `landmarks`.
+    ///
+    /// This is what a search calls. A store that has other means than hashes has its own.
+    fn look_up<'s>(&'s self, landmarks: &[Landmark], probe_steps: u32) -> Result<Vec<Found<'s>>> {
+        let config = self.totals()?.config;
+        let (mut hashes, mut landmark_of) = (Vec::new(), Vec::new());
+        for (i, landmark) in landmarks.iter().enumerate() {
+            landmark.probe(&config.landmarks, probe_steps, |hash| {
+                hashes.push(hash);
+                landmark_of.push(i as u32);
+            });
+        }
+        let found = |list: PostingList<'s>| {
+            let landmark = *landmark_of.get(list.of as usize)?;
+            Some(Found { landmark, list })
+        };
+        Ok(self.postings(&hashes)?.into_iter().filter_map(found).collect())
+    }
+
     /// What lies in some stretches of the line, each given by its blocks: one excerpt for each track
     /// that has a part of it, in the order of `wanted`. Parts of the line where nothing lies, or a track
     /// that was removed, give none.
-    fn excerpts(&self, wanted: &[Range<u32>]) -> Result<Vec<Excerpt>>;
+    fn excerpts(&self, wanted: &[Range<u32>]) -> Result<Vec<Excerpted>>;
 
     /// What is known of some tracks; `None` for those that are not there.
     fn tracks(&self, ids: &[TrackId]) -> Result<Vec<Option<TrackEntry>>>;
@@ -69,6 +90,15 @@ pub trait Store {
     /// The blocks of the line in which some tracks lie, for searches that are limited to them. An empty
     /// range for those that are not there.
     fn blocks_of(&self, ids: &[TrackId]) -> Result<Vec<Range<u32>>>;
+}
+
+/// A posting list that was found for a landmark.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<'s> {
+    /// Number of the landmark among those that were looked up.
+    pub landmark: u32,
+    /// The list. Those of one hash have the same [`of`](PostingList::of), and follow each other.
+    pub list: PostingList<'s>,
 }
 
 /// What a whole collection holds.
@@ -121,6 +151,15 @@ impl TrackEntry {
     pub fn new(id: TrackId, name: impl Into<String>, tags: Tags, duration_s: f64) -> Self {
         Self { id, name: name.into(), tags, duration_s }
     }
+}
+
+/// An excerpt that was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Excerpted {
+    /// Number of the stretch among those that were asked for.
+    pub wanted: u32,
+    /// What of one track lies there.
+    pub excerpt: Excerpt,
 }
 
 /// A part of a track: whole blocks of it.

@@ -1,7 +1,9 @@
 //! What an audio file says about itself.
 
+use bincode::{Decode, Encode};
+
 /// Title, artist and album, as far as a file names them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Tags {
     /// Title of the track.
     pub title: Option<String>,

@@ -3,8 +3,9 @@
 //! The crate is compiled for every x86-64 processor, whose vectors are of 128 bits. The loops that
 //! gain from it are compiled once more, for AVX2 with 256 bits, and which of the two runs is decided
 //! at run time. Both do the same arithmetic in the same order (AVX2 alone fuses no multiplication
-//! with an addition), so their results are the same to the last bit. Other architectures have the
-//! plain one only.
+//! with an addition), so their results are the same to the last bit. (That does not hold of the
+//! FFT, which is rustfft's and chooses its instructions itself.) Other architectures have the plain one
+//! only.
 #![allow(unsafe_code)]
 
 /// Does `work` in the widest vectors that there are.
@@ -96,7 +97,7 @@ mod tests {
                     });
                     picker.finish(|peak| peaks.push(peak));
                     assert!(!peaks.is_empty());
-                    let map = LevelMap::new(&levels, config.stft.bins(), |_| false);
+                    let map = LevelMap::new(&levels, &config.stft, |_| false);
                     (bits(&levels), bits(&powers), phases, peaks, map)
                 });
             }

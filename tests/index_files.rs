@@ -48,7 +48,7 @@ fn what_was_saved_is_opened() {
     assert_eq!(opened.catalog().find("b").unwrap().info.tags.title.as_deref(), Some("Title of b"));
     assert!(opened.catalog().find("d").is_none());
     // A KD-tree from the file and one from memory agree as well.
-    let [kd, kd_opened] = [index, opened].map(|i| KdIndex::new(i.into_catalog()).unwrap());
+    let [kd, kd_opened] = [index, opened].map(|i| KdIndex::new(i).unwrap());
     for clip in &clip_of_each() {
         let [a, b] = [&kd, &kd_opened].map(|kd| kd.search(clip, &MatchConfig::default()).unwrap());
         assert_eq!(a, b);
@@ -62,7 +62,7 @@ fn an_empty_index_is_saved_and_opened_too() {
     let mut opened = HashIndex::open(&path).unwrap();
     assert!(opened.catalog().tracks().is_empty());
     assert!(search(&opened, &example().clip).is_empty());
-    let empty = KdIndex::new(opened.catalog().clone()).unwrap();
+    let empty = KdIndex::new(opened.clone()).unwrap();
     assert!(empty.is_empty());
     assert!(empty.search(&example().clip, &MatchConfig::default()).unwrap().is_empty());
     opened.add(TrackInfo::named("b"), &example().prints[1]).unwrap();
@@ -212,12 +212,12 @@ fn other_files_and_newer_versions_are_told_apart() {
         changed
     };
     assert_eq!(
-        message(&with(8, 5)),
-        "index format version 5, but this build reads version 4: update earmark"
+        message(&with(8, 6)),
+        "index format version 6, but this build reads version 5: update earmark"
     );
     assert_eq!(
         message(&with(8, 1)),
-        "index format version 1, but this build reads version 4: make it again with this version"
+        "index format version 1, but this build reads version 5: make it again with this version"
     );
     let strange = "this is not an earmark index (its first bytes differ)";
     assert_eq!(message(b""), strange);
@@ -485,7 +485,7 @@ proptest! {
             if let Ok(mut index) = open_bytes(&path, &file) {
                 if index.catalog().config() == &Config::default() {
                     search(&index, clip);
-                    let kd = KdIndex::new(index.catalog().clone()).unwrap();
+                    let kd = KdIndex::new(index.clone()).unwrap();
                     kd.search(clip, &MatchConfig::default()).unwrap();
                 }
                 index.save(&path).unwrap();

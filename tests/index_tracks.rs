@@ -5,8 +5,8 @@ mod common;
 use common::*;
 use earmark::peaks::Peak;
 use earmark::{
-    Config, Error, Fingerprint, Fingerprinter, HashIndex, KdIndex, MatchConfig, Query, TrackId,
-    TrackInfo,
+    Calibration, Config, Error, Fingerprint, Fingerprinter, HashIndex, KdIndex, MatchConfig, Query,
+    TrackId, TrackInfo,
 };
 
 #[test]
@@ -204,7 +204,7 @@ fn other_configurations_are_refused() {
     let print = other.fingerprint(song, rate(RATE_HZ)).unwrap();
     let clip = other.query(song, rate(RATE_HZ)).unwrap();
     let mut index = index();
-    let kd = KdIndex::new(index.catalog().clone()).unwrap();
+    let kd = KdIndex::new(index.clone()).unwrap();
     let search = MatchConfig::default();
     for error in [
         index.add(TrackInfo::named("x"), &print).unwrap_err(),
@@ -227,6 +227,8 @@ fn other_configurations_are_refused() {
     let (_folder, path) = saved(&mut index);
     let opened = HashIndex::open(path).unwrap();
     assert_eq!(opened.catalog().config(), &config);
+    let borrowed = Calibration::default().for_analysis(config.id());
+    let search = MatchConfig { calibration: Some(borrowed.into()), ..search };
     assert_eq!(names(&opened.search(&clip, &search).unwrap()), ["x"]);
     config.stft.hop_samples = 0;
     assert!(matches!(HashIndex::new(config), Err(Error::Config { .. })));
@@ -235,12 +237,13 @@ fn other_configurations_are_refused() {
 #[test]
 fn extreme_search_settings_do_no_harm() {
     let index = index();
-    let kd = KdIndex::new(index.catalog().clone()).unwrap();
+    let mut kd = KdIndex::new(index.clone()).unwrap();
     let usual = MatchConfig::default();
-    let search = |config: &MatchConfig| {
+    let search_both = |kd: &KdIndex<HashIndex>, config: &MatchConfig| {
         [&index.search(&example().clip, config), &kd.search(&example().clip, config)]
             .map(|m| m.as_ref().unwrap().len())
     };
+    let search = |config: &MatchConfig| search_both(&kd, config);
     assert_eq!(search(&usual), [1, 1]);
     assert_eq!(search(&MatchConfig { max_false_alarms: 0.0, ..usual.clone() }), [0, 0]);
     for (nonsense, named) in [
@@ -254,12 +257,13 @@ fn extreme_search_settings_do_no_harm() {
         }
     }
     assert_eq!(search(&MatchConfig { max_matches: 1, ..usual.clone() }), [1, 1]);
-    let exact = MatchConfig { probe_steps: 0, tolerance_steps: 0, ..usual.clone() };
-    assert_eq!(search(&exact), [1, 1], "a clip cut at a hop or nearly so");
-    let wide = MatchConfig { probe_steps: 8, tolerance_steps: 64, ..usual.clone() };
-    assert_eq!(search(&wide), [1, 1]);
-    let all = MatchConfig { max_matches: usize::MAX, max_false_alarms: f64::MAX, ..usual };
+    let all = MatchConfig { max_matches: usize::MAX, max_false_alarms: f64::MAX, ..usual.clone() };
     assert!(search(&all)[0] >= 1);
+    for (probe_steps, tolerance_steps) in [(0, 0), (8, 64), (8, u32::MAX)] {
+        kd.set_tolerance_steps(tolerance_steps);
+        let config = MatchConfig { probe_steps, ..usual.clone() };
+        assert_eq!(search_both(&kd, &config), [1, 1], "{tolerance_steps}");
+    }
 }
 
 #[test]

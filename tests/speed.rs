@@ -43,7 +43,7 @@ fn changes(ratio: f64) -> [(f64, f64); 3] {
 #[test]
 fn speed_tempo_and_pitch_are_found_and_measured() {
     let hash = index();
-    let kd = KdIndex::new(hash.catalog().clone()).unwrap();
+    let kd = KdIndex::new(hash.clone()).unwrap();
     for ratio in [0.913, 0.96, 1.02, 1.054, 1.095] {
         for (tempo, pitch) in changes(ratio) {
             let query = clip(11.7, 11.7 + 5.0 * tempo, tempo, pitch);

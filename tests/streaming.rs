@@ -195,7 +195,7 @@ fn fingerprinters_can_be_sent_and_indexes_shared() {
     shared::<Fingerprint>();
     shared::<earmark::Query>();
     shared::<earmark::HashIndex>();
-    shared::<earmark::KdIndex>();
+    shared::<earmark::KdIndex<earmark::HashIndex>>();
 }
 
 #[test]

@@ -154,21 +154,11 @@ fn judge(matches: &[Match], track: Option<TrackId>, start_s: f64) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use earmark::Span;
 
     fn found(track: u32, offset_s: f64, same_as: Option<u32>) -> Match {
-        Match {
-            track: TrackId(track),
-            name: String::new(),
-            query: Span::default(),
-            reference: Span::default(),
-            offset_s,
-            speed: 1.0,
-            pitch: 1.0,
-            votes: 1,
-            false_alarms: 0.0,
-            same_as: same_as.map(TrackId),
-        }
+        let mut m = Match::new(TrackId(track), "");
+        (m.offset_s, m.same_as) = (offset_s, same_as.map(TrackId));
+        m
     }
 
     #[test]

@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 /// Either index.
 pub enum Matcher {
     Hash(HashIndex),
-    Kd(KdIndex),
+    Kd(KdIndex<HashIndex>),
 }
 
 impl Matcher {
     pub fn kd(index: HashIndex) -> earmark::Result<Self> {
-        Ok(Self::Kd(KdIndex::new(index.into_catalog())?))
+        Ok(Self::Kd(KdIndex::new(index)?))
     }
 
     pub fn catalog(&self) -> &Catalog {
         match self {
             Self::Hash(index) => index.catalog(),
-            Self::Kd(index) => index.catalog(),
+            Self::Kd(index) => index.store().catalog(),
         }
     }
 

@@ -51,7 +51,7 @@ impl Joined {
         lines.retain(|m| m.false_alarms <= config.max_false_alarms);
         lines.sort_by(|a, b| a.false_alarms.total_cmp(&b.false_alarms));
         let mut kept: Vec<Match> = Vec::new();
-        for m in lines {
+        for mut m in lines {
             if kept.len() >= config.max_matches {
                 break;
             }
@@ -63,7 +63,8 @@ impl Joined {
             let mut better = overlapping.iter();
             let same = better.find(|k| self.alike.contains(&(k.track, m.track)));
             let same_as = same.map(|k| k.same_as.unwrap_or(k.track));
-            kept.push(Match { same_as, ..m });
+            m.same_as = same_as;
+            kept.push(m);
         }
         kept
     }
@@ -90,5 +91,5 @@ fn join(line: &mut Match, m: Match) {
     if m.false_alarms < line.false_alarms {
         *line = m;
     }
-    *line = Match { query, reference, votes, ..line.clone() };
+    (line.query, line.reference, line.votes) = (query, reference, votes);
 }

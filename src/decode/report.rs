@@ -4,6 +4,7 @@ use std::fmt;
 
 /// How much of a file could be decoded.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct DecodeReport {
     /// Seconds of audio that were decoded, without the silence that stands in for lost packets.
     pub decoded_s: f64,

@@ -13,19 +13,11 @@
 
 use crate::arithmetic::sum;
 use crate::bands::{BANDS, Bands, BinsOfBands, FRAMES, OfBands, add, in_parts, shares};
+use crate::calibration::widths::Widths;
 use crate::config::StftConfig;
 use crate::packing::make_room;
 use crate::peaks::STEPS;
 use std::ops::Range;
-
-/// Fewer sub-fingerprints say nothing: about half a second.
-const FEWEST: usize = 4;
-/// Farther apart than this, about eight seconds, moments of a picture have nothing to do with each
-/// other that would count.
-const LONGEST_LAG: usize = 64;
-/// How much each further sub-fingerprint adds to the variance beyond what the grain explains: music
-/// of one kind goes together for as long as it lasts.
-const OVERDISPERSION: f32 = 0.1;
 
 /// The levels of a clip's bands.
 ///
@@ -38,7 +30,7 @@ const OVERDISPERSION: f32 = 0.1;
 /// let clip = fingerprinter.query(&song[51_200..91_200], rate)?; // from its frame 200 on
 ///
 /// let at = |frame: i64| {
-///     clip.bands().deviations(track.sub_fingerprints(), 16 * frame, 1.0, 1.0, 0..usize::MAX)
+///     clip.bands().deviations(track.sub_fingerprints(), 16 * frame, (1.0, 1.0), 0..usize::MAX, 0.1)
 /// };
 /// assert!(at(200) > 2.0 && at(200) > 2.0 * at(300));
 /// # Ok::<(), earmark::Error>(())
@@ -49,6 +41,7 @@ pub struct BandLevels {
     /// The bins of each band at the pitch of the clip.
     of_bands: BinsOfBands,
     bins: usize,
+    widths: Widths,
     /// Frame after frame, in parts of a dB.
     cells: Vec<i16>,
     /// The bands' levels, at the pitch of the clip.
@@ -75,7 +68,7 @@ impl BandLevels {
     pub(crate) fn with_room(config: &StftConfig, frames: usize) -> Self {
         let (bands, bins) = (Bands::new(config), config.bins().max(1));
         let (cells, levels) = (Vec::with_capacity(frames * bins), Vec::with_capacity(frames));
-        Self { of_bands: bands.bins(1.0), bands, bins, cells, levels }
+        Self { of_bands: bands.bins(1.0), bands, bins, widths: Widths::new(config), cells, levels }
     }
 
     /// Takes the next frame's levels in dB.
@@ -93,19 +86,40 @@ impl BandLevels {
         self.levels.shrink_to_fit();
     }
 
+    /// Forgets the first frames.
+    pub(crate) fn forget(&mut self, frames: usize) {
+        self.cells.drain(..frames * self.bins);
+        self.levels.drain(..frames);
+    }
+
+    /// The last frames alone.
+    pub(crate) fn last(&self, frames: usize) -> Self {
+        let first = self.levels.len() - frames;
+        Self {
+            bands: self.bands.clone(),
+            of_bands: self.of_bands.clone(),
+            bins: self.bins,
+            widths: self.widths,
+            cells: self.cells[first * self.bins..].to_vec(),
+            levels: self.levels[first..].to_vec(),
+        }
+    }
+
     /// How far a track's sub-fingerprints agree with the clip beyond what chance gives, in its
     /// deviations: about 0 where the clip is not, 2 to 10 where it is. Frame 0 of the clip is
     /// `offset_steps` (1/[`STEPS`] of a frame) after the track's; the clip's tempo and frequencies are
     /// `tempo` and `pitch` times the track's. Only the clip's frames within `frames` count. 0 where
-    /// there are too few of them.
+    /// there are too few of them. Each further sub-fingerprint adds `dispersion` to the variance that
+    /// the grain explains, for music of one kind goes together for as long as it lasts
+    /// ([`Dispersion`](crate::calibration::Dispersion)).
     #[must_use]
     pub fn deviations(
         &self,
         sub_fingerprints: &[u64],
         offset_steps: i64,
-        tempo: f64,
-        pitch: f64,
+        (tempo, pitch): (f64, f64),
         frames: Range<usize>,
+        dispersion: f64,
     ) -> f32 {
         let end = frames.end.min(self.levels.len());
         let frames = frames.start.min(end)..end;
@@ -134,10 +148,11 @@ impl BandLevels {
             clip.extend(shares(&sum).map(|share| share as f32));
             track.extend((0..BANDS).map(|band| if bits >> band & 1 == 1 { 1.0 } else { -1.0 }));
         }
-        if clip.len() < FEWEST * BANDS {
+        if clip.len() < self.widths.fewest_sub_fingerprints * BANDS {
             return 0.0;
         }
-        deviations(&Picture::new(clip), &Picture::new(track))
+        let pictures = (&Picture::new(clip), &Picture::new(track));
+        deviations(pictures, self.widths.longest_lag, dispersion as f32)
     }
 
     /// The bands' levels in some frames, with their frequencies multiplied by `pitch`.
@@ -179,7 +194,7 @@ impl Picture {
 }
 
 /// The correlation of two pictures of one size, in deviations of what chance gives.
-fn deviations(a: &Picture, b: &Picture) -> f32 {
+fn deviations((a, b): (&Picture, &Picture), longest_lag: usize, dispersion: f32) -> f32 {
     let power = (a.power * b.power).sqrt();
     if power <= 0.0 {
         return 0.0;
@@ -187,12 +202,12 @@ fn deviations(a: &Picture, b: &Picture) -> f32 {
     let rows = a.cells.len() / BANDS;
     let over_time = |lag| a.over_time(lag) * b.over_time(lag);
     let over_bands = |lag| a.over_bands(lag) * b.over_bands(lag);
-    let times: f32 = (1..rows.min(LONGEST_LAG)).map(over_time).sum();
+    let times: f32 = (1..rows.min(longest_lag)).map(over_time).sum();
     let bands: f32 = (1..BANDS).map(over_bands).sum();
     let grain = ((1.0 + 2.0 * times) * (1.0 + 2.0 * bands)).max(1.0);
     let correlation = product(&a.cells, &b.cells) / power;
     let independent = a.cells.len() as f32 / grain;
-    correlation * (independent / (1.0 + OVERDISPERSION * rows as f32)).sqrt()
+    correlation * (independent / (1.0 + dispersion * rows as f32)).sqrt()
 }
 
 /// Sum of products, as far as both go. In eight lanes, as [`sum`].
@@ -246,7 +261,8 @@ mod tests {
         let noisy: Vec<f32> = clip.iter().zip(noise(40_000, 5)).map(|(x, n)| x + 0.1 * n).collect();
         for (samples, least) in [(clip, 4.0), (&noisy, 2.0)] {
             let bands = BandLevels::new(&levels(samples), &config);
-            let deviations = |offset| bands.deviations(&words, at(offset), 1.0, 1.0, 0..usize::MAX);
+            let deviations =
+                |offset| bands.deviations(&words, at(offset), (1.0, 1.0), 0..usize::MAX, 0.1);
             assert!(deviations(300) > least, "{}", deviations(300));
             for other in [0, 120, 250, 420, 600] {
                 assert!(
@@ -256,7 +272,7 @@ mod tests {
                 );
             }
             // A part of it does, too.
-            let part = bands.deviations(&words, at(300), 1.0, 1.0, 40..110);
+            let part = bands.deviations(&words, at(300), (1.0, 1.0), 40..110, 0.1);
             assert!(part > 0.3 * least, "{part}");
         }
     }
@@ -278,7 +294,7 @@ mod tests {
         let deviations = |tempo, pitch| {
             // The centres of the first windows coincide.
             let offset = (100_000.0 + 1024.0 * tempo - 1024.0) / 256.0 * f64::from(STEPS);
-            bands.deviations(&words, offset as i64, tempo, pitch, 0..usize::MAX)
+            bands.deviations(&words, offset as i64, (tempo, pitch), 0..usize::MAX, 0.1)
         };
         let right = deviations(ratio, ratio);
         assert!(right > 3.0, "{right}");
@@ -294,7 +310,7 @@ mod tests {
         let silence = BandLevels::new(&vec![-200.0; 100 * config.bins()], &config);
         let clip = BandLevels::new(&levels(&music(4.0, 1)), &config);
         let deviations = |clip: &BandLevels, words: &[u64], offset, frames| {
-            clip.deviations(words, at(offset), 1.0, 1.0, frames)
+            clip.deviations(words, at(offset), (1.0, 1.0), frames, 0.1)
         };
         assert_eq!(deviations(&silence, &words, 0, 0..100), 0.0);
         assert_eq!(deviations(&clip, &[], 0, 0..100), 0.0);
@@ -303,8 +319,8 @@ mod tests {
         assert_eq!(deviations(&clip, &words, i64::from(u32::MAX), 0..100), 0.0);
         assert_eq!(deviations(&clip, &words, -i64::from(u32::MAX), 0..100), 0.0);
         for odd in [0.0, -1.0, f64::INFINITY, f64::NAN] {
-            assert!(clip.deviations(&words, 0, odd, 1.0, 0..100).is_finite(), "tempo {odd}");
-            assert!(clip.deviations(&words, 0, 1.0, odd, 0..100).is_finite(), "pitch {odd}");
+            assert!(clip.deviations(&words, 0, (odd, 1.0), 0..100, 0.1).is_finite(), "tempo {odd}");
+            assert!(clip.deviations(&words, 0, (1.0, odd), 0..100, 0.1).is_finite(), "pitch {odd}");
         }
     }
 
@@ -325,11 +341,11 @@ mod tests {
         };
         for (over_rows, over_bands) in [(1, 1), (4, 1), (1, 5), (4, 5)] {
             let n = 150;
-            let spread = 1.0 + OVERDISPERSION * rows as f32;
+            let spread = 1.0 + 0.1 * rows as f32;
             let squares: f32 = (0..n)
                 .map(|_| {
                     let (a, b) = (picture(over_rows, over_bands), picture(over_rows, over_bands));
-                    deviations(&a, &b).powi(2) * spread
+                    deviations((&a, &b), 64, 0.1).powi(2) * spread
                 })
                 .sum();
             let variance = squares / n as f32;

@@ -21,8 +21,6 @@ const FOUND: usize = 5;
 const FEWEST_OF_GROUP: usize = 10;
 /// and fewer of all nothing of the track: then all count as found.
 const FEWEST: usize = 3;
-/// Frames of a stretch: two seconds.
-const STRETCH_FRAMES: usize = 63;
 
 /// How much louder than a peak of the track the clip is where the peak would be.
 struct Difference {
@@ -36,7 +34,7 @@ struct Difference {
 /// Share of a track's peaks (in the order of their frames) that are missing in a clip which begins at
 /// `offset_steps` (1/[`STEPS`] of a frame) of the track: 0 to 0.3 where the clip is of it, 0.4 to 0.6
 /// where it is not. `first_bin` is the analysis band's first bin in the whole transform. Only the clip's
-/// frames within `frames` count. 0 where no peak stands in them.
+/// frames within `frames` count. 0 where no peak stands in them, or where the clip's levels are not known.
 ///
 /// ```
 /// use earmark::{Config, Fingerprinter, SampleRate, evidence::missing::shortfall};
@@ -61,11 +59,15 @@ pub fn shortfall(
     frames: Range<usize>,
     first_bin: usize,
 ) -> f32 {
+    if !clip.has_levels() {
+        return 0.0;
+    }
+    let stretch_frames = clip.widths().stretch_frames;
     let mut differences = Vec::new();
     clip.codes_under(peaks, offset_steps, frames, |peak, frame, column, code| {
         let bin = first_bin + usize::from(peak.bin) / STEPS as usize;
         differences.push(Difference {
-            stretch: frame / STRETCH_FRAMES,
+            stretch: frame / stretch_frames,
             octave: bin.max(1).ilog2() as usize,
             half_db: i32::from(clip.level(frame, column)) - i32::from(peak.level),
             found: code >= 8 * FOUND,
@@ -104,6 +106,7 @@ fn median(values: &mut [i32]) -> i32 {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::config::StftConfig;
     use crate::fingerprint::Fingerprinter;
     use crate::testing::{music, noise};
     use crate::units::SampleRate;
@@ -155,7 +158,7 @@ mod tests {
 
     #[test]
     fn nothing_is_missing_of_nothing() {
-        let map = LevelMap::new(&[], 60, |_| false);
+        let map = LevelMap::new(&[], &StftConfig::default(), |_| false);
         assert!(shortfall(&map, &[], 0, 0..9, 64).abs() < f32::EPSILON);
         let mut values = [5, 1, 9, 7];
         assert_eq!(median(&mut values), 7);

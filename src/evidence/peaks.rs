@@ -12,39 +12,27 @@
 //! there at a random time. Mean and variance of the sum follow, and with them how many deviations the
 //! evidence is above chance.
 
+use crate::calibration::widths::Widths;
+use crate::calibration::{CLASSES, CODES, Calibration};
+use crate::config::StftConfig;
 use crate::peaks::{Peak, STEPS};
 use std::ops::Range;
-use table::LOG_LIKELIHOOD_RATIO;
+use std::sync::Arc;
 
 pub(crate) use mapping::LevelMapper;
 
 mod mapping;
-mod table;
-
-/// Half-sizes, in frames and bins, of the nested neighbourhoods.
-const NEIGHBOURHOODS: [(usize, usize); 8] =
-    [(1, 1), (1, 2), (2, 3), (2, 5), (3, 8), (3, 12), (4, 18), (6, 25)];
 
 /// The map has this many cells a frame and a bin, so that where in its cell a peak stands counts.
 const CELLS: usize = 2;
-/// Greatest distance of a maximum from a peak, in bins, for each class of distance,
+/// Greatest distance of a maximum from a peak, in bins, for each class of distance: the window decides
+/// how exactly a frequency is known,
 const BIN_DISTANCES: [f32; 3] = [0.3, 0.8, 1.5];
-/// and in frames.
+/// and in frames, for the hop decides how exactly a time is.
 const FRAME_DISTANCES: [f32; 2] = [0.6, 1.5];
-/// What a cell can hold: 0, nothing near; or 8 · prominence + closeness of the most prominent
-/// maximum around it.
-const CODES: usize = 8 * (NEIGHBOURHOODS.len() + 1);
-/// Classes of reference peaks by contrast: from 6 dB up, in steps of 4 dB.
-const CLASSES: usize = 8;
-
-/// How near to the clip's ends a match runs to them: about a third of a second,
-const ENDS_FRAMES: usize = 11;
-/// unless the evidence there, in nats, is below this.
+/// A match that comes near to the clip's ends runs to them, unless the evidence there, in nats, is
+/// below this.
 const AGAINST: f32 = -4.0;
-
-/// How much each further peak adds to the variance of a sum of peaks beyond what independent ones
-/// would: those of one note or one beat agree with each other by chance, too.
-const OVERDISPERSION: f64 = 0.02;
 
 fn class(peak: &Peak) -> usize {
     ((usize::from(peak.contrast) / 4).saturating_sub(6) / 4).min(CLASSES - 1)
@@ -53,13 +41,22 @@ fn class(peak: &Peak) -> usize {
 /// How prominent each cell of a clip's spectrogram is, and what that says about chance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LevelMap {
+    cells: Arc<Cells>,
+    calibration: Arc<Calibration>,
+    chance: Vec<[Moments; CLASSES]>,
+}
+
+/// What does not depend on the calibration.
+#[derive(Clone, Debug, PartialEq)]
+struct Cells {
     frames: usize,
     bins: usize,
-    /// One of [`CODES`] for each part of a cell, row after row.
+    widths: Widths,
+    /// For each part of a cell, row after row: 0, nothing near; or 8 · prominence + closeness of the most
+    /// prominent maximum around it.
     codes: Vec<u8>,
-    /// The highest level around each bin, as [`Peak::level`] is given.
+    /// The highest level around each bin, as [`Peak::level`] is given. None where they are not known.
     levels: Vec<u8>,
-    chance: Vec<[Moments; CLASSES]>,
 }
 
 /// Mean and variance of a random level's log-likelihood ratio.
@@ -70,26 +67,54 @@ struct Moments {
 }
 
 impl LevelMap {
-    /// Maps a spectrogram given as rows of `bins` levels in dB. Rows in which `silent` holds have
-    /// no maximum.
+    /// Maps a spectrogram given in rows of dB, as the transform with `config` gives them. Rows in
+    /// which `silent` holds have no maximum. It is weighed by the default calibration until
+    /// [another](Self::calibrated) is taken.
     #[must_use]
-    pub fn new(levels_db: &[f32], bins: usize, silent: impl Fn(usize) -> bool) -> Self {
-        let bins = bins.max(1);
-        let rows = levels_db.chunks_exact(bins);
-        let mut mapper = LevelMapper::new(bins, rows.len());
+    pub fn new(levels_db: &[f32], config: &StftConfig, silent: impl Fn(usize) -> bool) -> Self {
+        let rows = levels_db.chunks_exact(config.bins().max(1));
+        let mut mapper = LevelMapper::new(config, rows.len());
         rows.enumerate().for_each(|(frame, row)| mapper.push(row, silent(frame)));
-        mapper.finish()
+        mapper.finish(Calibration::of_default())
+    }
+
+    fn of(cells: Arc<Cells>, calibration: Arc<Calibration>) -> Self {
+        let chance = chance(&cells.codes, cells.bins * CELLS, &calibration);
+        Self { cells, calibration, chance }
+    }
+
+    /// The same clip, weighed by another calibration.
+    #[must_use]
+    pub fn calibrated(&self, calibration: Arc<Calibration>) -> Self {
+        Self::of(Arc::clone(&self.cells), calibration)
+    }
+
+    /// By which it is weighed.
+    #[must_use]
+    pub fn calibration(&self) -> &Arc<Calibration> {
+        &self.calibration
+    }
+
+    /// The widths within which evidence is looked for, in its frames and bins.
+    pub(crate) fn widths(&self) -> &Widths {
+        &self.cells.widths
     }
 
     /// Number of frames.
     #[must_use]
     pub fn frames(&self) -> usize {
-        self.frames
+        self.cells.frames
+    }
+
+    /// Whether levels are known: not so where peaks took the place of the spectrogram.
+    pub(crate) fn has_levels(&self) -> bool {
+        !self.cells.levels.is_empty()
     }
 
     /// The highest level around the cell in `frame` and `column`, as [`Peak::level`] is given.
     pub(crate) fn level(&self, frame: usize, column: usize) -> u8 {
-        self.levels[frame * self.bins + (column / CELLS).min(self.bins - 1)]
+        let Cells { bins, levels, .. } = &*self.cells;
+        levels[frame * bins + (column / CELLS).min(bins - 1)]
     }
 
     /// Weighs the evidence that a track's peaks (in the order of their frames) stand in the clip
@@ -97,7 +122,8 @@ impl LevelMap {
     /// begins. Only the clip's frames within `frames` count.
     #[must_use]
     pub fn weigh(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> Evidence {
-        let mut evidence = Evidence::default();
+        let per_peak = self.calibration.dispersion.per_peak;
+        let mut evidence = Evidence { per_peak, ..Evidence::default() };
         self.visit(peaks, offset_steps, frames, |_, llr, moments| {
             evidence.peaks += 1;
             evidence.sum += llr;
@@ -113,7 +139,7 @@ impl LevelMap {
     pub fn extent(&self, peaks: &[Peak], offset_steps: i64) -> Option<Range<usize>> {
         let (mut best, mut best_sum) = (None, 0.0);
         let (mut begin, mut sum) = (0, 0.0);
-        self.visit(peaks, offset_steps, 0..self.frames, |frame, llr, _| {
+        self.visit(peaks, offset_steps, 0..self.frames(), |frame, llr, _| {
             if sum <= 0.0 {
                 (begin, sum) = (frame, 0.0);
             }
@@ -126,13 +152,14 @@ impl LevelMap {
         // Where few peaks stand near the clip's ends, the match runs on to them, unless what stands
         // there speaks against it.
         let undisputed = |gap: Range<usize>| {
-            gap.len() <= ENDS_FRAMES && self.weigh(peaks, offset_steps, gap).sum > AGAINST
+            gap.len() <= self.widths().ends_frames
+                && self.weigh(peaks, offset_steps, gap).sum > AGAINST
         };
         if undisputed(0..best.start) {
             best.start = 0;
         }
-        if undisputed(best.end..self.frames) {
-            best.end = self.frames;
+        if undisputed(best.end..self.frames()) {
+            best.end = self.frames();
         }
         Some(best)
     }
@@ -142,8 +169,9 @@ impl LevelMap {
     #[must_use]
     pub fn standing(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> Vec<Peak> {
         let mut standing = Vec::new();
+        let ratios = &self.calibration.log_likelihood_ratio;
         self.codes_under(peaks, offset_steps, frames, |peak, _, _, code| {
-            if LOG_LIKELIHOOD_RATIO[class(peak)][code] > 0.0 {
+            if ratios[class(peak)][code] > 0.0 {
                 standing.push(*peak);
             }
         });
@@ -158,29 +186,42 @@ impl LevelMap {
         frames: Range<usize>,
         mut each: impl FnMut(usize, f32, &Moments),
     ) {
+        let ratios = &self.calibration.log_likelihood_ratio;
         self.codes_under(peaks, offset_steps, frames, |peak, frame, column, code| {
             let class = class(peak);
-            each(frame, LOG_LIKELIHOOD_RATIO[class][code], &self.chance[column][class]);
+            each(frame, ratios[class][code], &self.chance[column][class]);
+        });
+    }
+
+    /// Counts what is read under the peaks: for each class of contrast, how many of them read each
+    /// code. As for [`weigh`](Self::weigh). A [`Table`](crate::calibration::Table) is made from it.
+    pub fn count_codes(
+        &self,
+        peaks: &[Peak],
+        offset_steps: i64,
+        counts: &mut [[u32; CODES]; CLASSES],
+    ) {
+        self.codes_under(peaks, offset_steps, 0..self.frames(), |peak, _, _, code| {
+            counts[class(peak)][code] += 1;
         });
     }
 
     /// Calls `each` with the frame, column and code of the cell under each peak.
-    #[doc(hidden)]
-    pub fn codes_under(
+    pub(crate) fn codes_under(
         &self,
         peaks: &[Peak],
         offset_steps: i64,
         frames: Range<usize>,
         mut each: impl FnMut(&Peak, usize, usize, usize),
     ) {
-        let frames = frames.start..frames.end.min(self.frames);
+        let frames = frames.start..frames.end.min(self.frames());
         let steps = i64::from(STEPS);
         let cell_steps = steps / CELLS as i64;
         // Refined times may stand before their neighbour's by a frame.
         let begin = offset_steps + (frames.start as i64 - 1) * steps;
         let end = offset_steps + (frames.end as i64 + 1) * steps;
         let first = peaks.partition_point(|p| i64::from(p.time) < begin);
-        let columns = self.bins * CELLS;
+        let columns = self.cells.bins * CELLS;
         for peak in peaks[first..].iter().take_while(|p| i64::from(p.time) < end) {
             let row = (i64::from(peak.time) - offset_steps + cell_steps / 2).div_euclid(cell_steps);
             let column = (i64::from(peak.bin) + cell_steps / 2) as usize / cell_steps as usize;
@@ -189,7 +230,7 @@ impl LevelMap {
             if !frames.contains(&frame) || column >= columns {
                 continue;
             }
-            each(peak, frame, column, usize::from(self.codes[row * columns + column]));
+            each(peak, frame, column, usize::from(self.cells.codes[row * columns + column]));
         }
     }
 }
@@ -203,6 +244,8 @@ pub struct Evidence {
     pub sum: f32,
     mean: f32,
     variance: f32,
+    /// What each further peak adds to the variance, as a share of it.
+    per_peak: f64,
 }
 
 impl Evidence {
@@ -212,13 +255,13 @@ impl Evidence {
         if self.variance <= 0.0 {
             return 0.0;
         }
-        let spread = 1.0 + OVERDISPERSION * f64::from(self.peaks);
+        let spread = 1.0 + self.per_peak * f64::from(self.peaks);
         f64::from(self.sum - self.mean) / (f64::from(self.variance) * spread).sqrt()
     }
 }
 
 /// Mean and variance, for each bin and class, of the log-likelihood ratio at a random frame.
-fn chance(codes: &[u8], bins: usize) -> Vec<[Moments; CLASSES]> {
+fn chance(codes: &[u8], bins: usize, calibration: &Calibration) -> Vec<[Moments; CLASSES]> {
     let mut counts = vec![[0u32; CODES]; bins];
     for row in codes.chunks_exact(bins) {
         for (counts, &code) in counts.iter_mut().zip(row) {
@@ -236,7 +279,8 @@ fn chance(codes: &[u8], bins: usize) -> Vec<[Moments; CLASSES]> {
         let [mean, second] = raw;
         Moments { mean, variance: second - mean * mean }
     };
-    let of_bin = |counts| LOG_LIKELIHOOD_RATIO.each_ref().map(|ratios| moments(counts, ratios));
+    let table = &calibration.log_likelihood_ratio;
+    let of_bin = |counts| table.each_ref().map(|ratios| moments(counts, ratios));
     counts.iter().map(of_bin).collect()
 }
 
@@ -248,6 +292,12 @@ mod tests {
     use crate::testing::{noise, rng};
 
     const BINS: usize = 60;
+
+    fn config() -> StftConfig {
+        let config = StftConfig { max_hz: 384.0, ..StftConfig::default() };
+        assert_eq!(config.bins(), BINS);
+        config
+    }
 
     fn levels(frames: usize, seed: u64) -> Vec<f32> {
         noise(frames * BINS, seed).iter().map(|x| 40.0 * x - 60.0).collect()
@@ -267,7 +317,8 @@ mod tests {
                     })
                     .all(|(r, c)| (r, c) == (t, b) || at(r, c) < at(t, b))
                 };
-                let prominence = NEIGHBOURHOODS.iter().take_while(alone).count();
+                let prominence =
+                    Widths::new(&config()).neighbourhoods.iter().take_while(alone).count();
                 if prominence == 0 {
                     continue;
                 }
@@ -275,8 +326,8 @@ mod tests {
                 let inside_b = b > 0 && b + 1 < BINS;
                 let dt = if inside_t { vertex(at(t - 1, b), at(t, b), at(t + 1, b)) } else { 0.0 };
                 let db = if inside_b { vertex(at(t, b - 1), at(t, b), at(t, b + 1)) } else { 0.0 };
-                let far_t = (row as f32 / 2.0 - (t as f32 + dt)).abs();
-                let far_b = (column as f32 / 2.0 - (b as f32 + db)).abs();
+                let far_t = (row as f32 / 2.0 - t as f32 - dt).abs();
+                let far_b = (column as f32 / 2.0 - b as f32 - db).abs();
                 let (Some(ct), Some(cb)) = (
                     FRAME_DISTANCES.iter().position(|&d| far_t <= d),
                     BIN_DISTANCES.iter().position(|&d| far_b <= d),
@@ -294,13 +345,13 @@ mod tests {
     fn codes_agree_with_their_definition() {
         for frames in [1, 30, 75, 76, 77, 300] {
             let levels = levels(frames, 5);
-            let map = LevelMap::new(&levels, BINS, |_| false);
+            let map = LevelMap::new(&levels, &config(), |_| false);
             assert_eq!(map.frames(), frames);
             let mut random = rng(8);
             for _ in 0..200 {
                 let (row, column) =
                     ((random() * 2.0 * frames as f32) as usize, (random() * 120.0) as usize);
-                assert_eq!(map.codes[row * 2 * BINS + column], code(&levels, row, column));
+                assert_eq!(map.cells.codes[row * 2 * BINS + column], code(&levels, row, column));
                 let (frame, bin) = (row / 2, column / 2);
                 let around = (frame.saturating_sub(1)..(frame + 2).min(frames))
                     .flat_map(|t| &levels[t * BINS..][bin.saturating_sub(1)..(bin + 2).min(BINS)]);
@@ -310,16 +361,52 @@ mod tests {
         }
     }
 
+    /// The last frames of a stream, of which the first know what came before.
+    #[test]
+    fn maps_of_the_last_frames_are_parts_of_a_whole_map() {
+        let levels = levels(500, 6);
+        let silent = |frame: usize| frame % 97 < 9;
+        let calibration = Calibration::of_default();
+        let mut mapper = LevelMapper::new(&config(), 0);
+        let mut forgotten = 0;
+        for (i, row) in levels.chunks_exact(BINS).enumerate() {
+            mapper.push(row, silent(i));
+            let end = i + 1;
+            for frames in [1, 5, 13, 70, 150] {
+                if (i * frames) % 41 > 1 || frames > end - forgotten {
+                    continue;
+                }
+                let last = mapper.last(frames, calibration.clone());
+                let whole = LevelMap::new(&levels[..end * BINS], &config(), silent);
+                let of_frame = 4 * BINS;
+                assert_eq!(last.frames(), frames);
+                let (own, all) = (&last.cells, &whole.cells);
+                assert_eq!(own.codes, all.codes[(end - frames) * of_frame..], "{end} {frames}");
+                assert_eq!(own.levels, all.levels[(end - frames) * BINS..], "{end} {frames}");
+                assert_eq!(last.chance, chance(&own.codes, 2 * BINS, &calibration));
+            }
+            if i % 160 == 159 {
+                mapper.forget(i - 80 - forgotten);
+                forgotten = i - 80;
+            }
+        }
+    }
+
     #[test]
     fn silent_frames_and_ties_have_no_maximum() {
         let flat = vec![-200.0; 20 * BINS];
-        assert!(LevelMap::new(&flat, BINS, |_| false).codes.iter().all(|&code| code == 0));
+        assert!(
+            LevelMap::new(&flat, &config(), |_| false).cells.codes.iter().all(|&code| code == 0)
+        );
         let loud = levels(200, 1);
-        assert!(LevelMap::new(&loud, BINS, |_| true).codes.iter().all(|&code| code == 0));
+        assert!(
+            LevelMap::new(&loud, &config(), |_| true).cells.codes.iter().all(|&code| code == 0)
+        );
         // The frames of a stretch, and none before or after.
-        let map = LevelMap::new(&loud, BINS, |frame| (60..150).contains(&frame));
-        let marked =
-            |frame: &usize| map.codes[frame * 4 * BINS..][..4 * BINS].iter().any(|&code| code > 0);
+        let map = LevelMap::new(&loud, &config(), |frame| (60..150).contains(&frame));
+        let marked = |frame: &usize| {
+            map.cells.codes[frame * 4 * BINS..][..4 * BINS].iter().any(|&code| code > 0)
+        };
         let unmarked: Vec<usize> = (0..200).filter(|frame| !marked(frame)).collect();
         assert!((61..=63).contains(&unmarked[0]) && (147..150).contains(unmarked.last().unwrap()));
         assert!(unmarked.windows(2).all(|pair| pair[1] == pair[0] + 1), "{unmarked:?}");
@@ -327,11 +414,11 @@ mod tests {
 
     #[test]
     fn chance_is_the_average_over_all_times() {
-        let map = LevelMap::new(&levels(50, 3), BINS, |_| false);
+        let map = LevelMap::new(&levels(50, 3), &config(), |_| false);
         let peak = Peak { time: 0, bin: 20 * 16, contrast: 60, rank: 0, level: 195, phase: 0 };
-        let row = LOG_LIKELIHOOD_RATIO[class(&peak)];
+        let row = Calibration::default().log_likelihood_ratio[class(&peak)];
         let values: Vec<f64> = (0..2 * 50)
-            .map(|cell| f64::from(row[usize::from(map.codes[cell * 2 * BINS + 40])]))
+            .map(|cell| f64::from(row[usize::from(map.cells.codes[cell * 2 * BINS + 40])]))
             .collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64;
@@ -344,12 +431,13 @@ mod tests {
     fn peaks_taken_from_the_clip_itself_stand_out_and_others_do_not() {
         let (frames, mut random) = (120, rng(2));
         let levels = levels(frames, 9);
-        let map = LevelMap::new(&levels, BINS, |_| false);
+        let map = LevelMap::new(&levels, &config(), |_| false);
+        let widths = Widths::new(&config());
         let mut own = Vec::new();
         let mut others = Vec::new();
         for t in 1..frames - 1 {
             for b in 1..BINS - 1 {
-                if prominence(&levels, BINS, t, b) >= 5 {
+                if prominence(&levels, BINS, &widths.neighbourhoods, t, b) >= 5 {
                     let peak = |t: f32, b: f32| Peak {
                         time: (t * 16.0) as u32,
                         bin: (b * 16.0) as u16,

@@ -11,6 +11,7 @@
 //! variance. (Phase alone tells how images lie on each other: C. D. Kuglin and D. C. Hines, "The phase
 //! correlation image alignment method", 1975. There, too, one looks for what is constant.)
 
+use crate::calibration::widths::Widths;
 use crate::config::StftConfig;
 use crate::packing::make_room;
 use crate::peaks::{Peak, STEPS};
@@ -19,13 +20,6 @@ use std::collections::VecDeque;
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-/// Peaks are of one frequency if they are no farther apart than this, in bins.
-const ONE_FREQUENCY_BINS: u16 = 2;
-/// Pairs are of peaks at least so many frames apart, 0.3 s: what is nearer may be of one note, and
-/// any two steady tones go together for a while;
-const NEAREST_FRAMES: u32 = 10;
-/// and at most so many, 3 s: two clocks that differ by 50 millionths turn 1 kHz by a seventh meanwhile.
-const FARTHEST_FRAMES: u32 = 94;
 /// Fewer pairs say nothing.
 const FEWEST_PAIRS: u32 = 8;
 
@@ -55,6 +49,7 @@ pub struct Phases {
     /// Frame after frame, in 1/256 of a turn.
     rows: Vec<u8>,
     bins: usize,
+    widths: Widths,
     advance: PhaseAdvance,
     cosines: Box<[f32; 256]>,
 }
@@ -68,6 +63,7 @@ impl Phases {
         Self {
             rows,
             bins: config.bins().max(1),
+            widths: Widths::new(config),
             advance: PhaseAdvance::new(config),
             cosines: Box::new(std::array::from_fn(cosine)),
         }
@@ -87,6 +83,23 @@ impl Phases {
     /// Gives back the room that is left.
     pub(crate) fn shrink(&mut self) {
         self.rows.shrink_to_fit();
+    }
+
+    /// Forgets the first frames.
+    pub(crate) fn forget(&mut self, frames: usize) {
+        self.rows.drain(..frames * self.bins);
+    }
+
+    /// The last frames alone.
+    pub(crate) fn last(&self, frames: usize) -> Self {
+        let first = self.rows.len() - frames * self.bins;
+        Self {
+            rows: self.rows[first..].to_vec(),
+            bins: self.bins,
+            widths: self.widths,
+            advance: self.advance,
+            cosines: self.cosines.clone(),
+        }
     }
 
     /// How far a track's peaks (in the order of their frames) agree in phase with the clip beyond what
@@ -112,12 +125,12 @@ impl Phases {
             }
             let Some(turned) = self.turned(peak, time, frame, frames.start..end) else { continue };
             let apart = |time: u32| peak.time.saturating_sub(time) / STEPS;
-            while before.front().is_some_and(|b| apart(b.0) >= FARTHEST_FRAMES) {
+            while before.front().is_some_and(|b| apart(b.0) >= self.widths.farthest_frames) {
                 before.pop_front();
             }
             for &(time, bin, other) in &before {
-                if bin.abs_diff(peak.bin) <= ONE_FREQUENCY_BINS * STEPS as u16
-                    && apart(time) >= NEAREST_FRAMES
+                if bin.abs_diff(peak.bin) <= self.widths.one_frequency_steps
+                    && apart(time) >= self.widths.nearest_frames
                 {
                     sum += self.cosines[usize::from(turned.wrapping_sub(other))];
                     pairs += 1;

@@ -10,71 +10,80 @@
 
 use crate::arithmetic::sum;
 use crate::bands::SILENCE_DB;
+use crate::calibration::QualityModel;
 use crate::peaks::Peak;
 
 /// A trait farther from its average, in deviations, says no more than this.
 const FARTHEST: f64 = 2.0;
 
-/// Something that tells clear clips from others, as it is distributed among clips of all kinds.
-struct Trait {
-    mean: f64,
-    deviation: f64,
-    /// How much the logarithm of the true match's strength grows with each deviation.
-    weight: f64,
+/// What tells clear clips from others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Traits {
+    /// Logarithm of the levels' standard deviation within frames, in dB.
+    pub spread: f64,
+    /// Skewness of the levels within frames.
+    pub skewness: f64,
+    /// Logarithm of the standard deviation of the frames' mean levels, in dB.
+    pub swing: f64,
+    /// Logarithm of the peaks' mean contrast in dB.
+    pub contrast: f64,
 }
 
-/// Learnt by linear regression from 2,400 clips of game music, of 2, 5 and 10 s, with noise,
-/// reverberation, codecs, clipping, band limits and overlays, the clips' lengths counted separately.
-/// None of them is part of the reported figures.
-const SPREAD: Trait = Trait { mean: 2.268, deviation: 0.196, weight: -0.182 };
-const SKEWNESS: Trait = Trait { mean: 0.237, deviation: 0.338, weight: 0.128 };
-const SWING: Trait = Trait { mean: 0.868, deviation: 0.709, weight: 0.135 };
-const CONTRAST: Trait = Trait { mean: 2.684, deviation: 0.247, weight: 0.208 };
-
-impl Trait {
-    fn says(&self, value: f64) -> f64 {
-        let deviations = (value - self.mean) / self.deviation;
-        self.weight * deviations.clamp(-FARTHEST, FARTHEST)
+impl Traits {
+    /// Those of a clip, given by its spectrogram, as rows of `bins` levels in dB, and its peaks. Frames
+    /// in which `silent` holds do not count.
+    ///
+    /// ```
+    /// use earmark::{Calibration, evidence::quality::Traits};
+    /// let levels_db: Vec<f32> = (0..1000u32).map(|i| -((i * i) as f32 % 59.0)).collect();
+    /// let traits = Traits::new(&levels_db, 100, |_| false, &[]);
+    /// assert!((0.2..5.0).contains(&traits.clarity(&Calibration::default().quality)));
+    /// ```
+    #[must_use]
+    pub fn new(
+        levels_db: &[f32],
+        bins: usize,
+        silent: impl Fn(usize) -> bool,
+        peaks: &[Peak],
+    ) -> Self {
+        let rows = levels_db.chunks_exact(bins.max(1)).enumerate();
+        let loud = rows.filter(|&(frame, _)| !silent(frame));
+        Self::of_moments(&loud.map(|(_, row)| Moments::new(row)).collect::<Vec<_>>(), peaks)
     }
-}
 
-/// Strength to be expected of the true match of a clip, as a multiple of what is usual for clips of
-/// its length: 0.7 to 1.4 for nine clips in ten, and always between 0.27 and 3.7.
-///
-/// The clip is given by its spectrogram, as rows of `bins` levels in dB, and its peaks. Frames in which
-/// `silent` holds do not count. What is usual was learnt with the default configuration.
-///
-/// ```
-/// use earmark::evidence::quality::clarity;
-/// let levels_db: Vec<f32> = (0..1000u32).map(|i| -((i * i) as f32 % 59.0)).collect();
-/// assert!((0.2..5.0).contains(&clarity(&levels_db, 100, |_| false, &[])));
-/// ```
-#[must_use]
-pub fn clarity(
-    levels_db: &[f32],
-    bins: usize,
-    silent: impl Fn(usize) -> bool,
-    peaks: &[Peak],
-) -> f32 {
-    let rows = levels_db.chunks_exact(bins.max(1)).enumerate();
-    let loud = rows.filter(|&(frame, _)| !silent(frame));
-    of_moments(&loud.map(|(_, row)| Moments::new(row)).collect::<Vec<_>>(), peaks)
-}
+    /// Those of a clip whose frames, but for the silent ones, have these moments.
+    pub(crate) fn of_moments(moments: &[Moments], peaks: &[Peak]) -> Self {
+        let frames = moments.len().max(1) as f32;
+        let average = |of: fn(&Moments) -> f32| moments.iter().map(of).sum::<f32>() / frames;
+        let mean = average(|m| m.mean);
+        let swing = moments.iter().map(|m| (m.mean - mean).powi(2)).sum::<f32>() / frames;
+        let spread = average(|m| m.second).sqrt().max(0.1);
+        let contrast = peaks.iter().map(Peak::contrast_db).sum::<f32>() / peaks.len().max(1) as f32;
+        let ln = |x: f32| libm::log(f64::from(x.max(0.1)));
+        Self {
+            spread: ln(spread),
+            skewness: f64::from(average(|m| m.third) / spread.powi(3)),
+            swing: ln(swing.sqrt()),
+            contrast: ln(contrast),
+        }
+    }
 
-/// The clarity of a clip whose frames, but for the silent ones, have these moments.
-pub(crate) fn of_moments(moments: &[Moments], peaks: &[Peak]) -> f32 {
-    let frames = moments.len().max(1) as f32;
-    let average = |of: fn(&Moments) -> f32| moments.iter().map(of).sum::<f32>() / frames;
-    let mean = average(|m| m.mean);
-    let swing = moments.iter().map(|m| (m.mean - mean).powi(2)).sum::<f32>() / frames;
-    let spread = average(|m| m.second).sqrt().max(0.1);
-    let contrast = peaks.iter().map(Peak::contrast_db).sum::<f32>() / peaks.len().max(1) as f32;
-    let ln = |x: f32| libm::log(f64::from(x.max(0.1)));
-    let says = SPREAD.says(ln(spread))
-        + SKEWNESS.says(f64::from(average(|m| m.third) / spread.powi(3)))
-        + SWING.says(ln(swing.sqrt()))
-        + CONTRAST.says(ln(contrast));
-    libm::exp(says) as f32
+    /// Strength to be expected of the clip's true match, as a multiple of what is usual for clips of
+    /// its length: 0.7 to 1.4 for nine clips in ten, and always between e⁻³·² and e³·².
+    #[must_use]
+    pub fn clarity(&self, model: &QualityModel) -> f32 {
+        let says = |value: f64, mean: f64, deviation: f64, weight: f64| {
+            let deviations = (value - mean) / deviation;
+            weight * deviations.clamp(-FARTHEST, FARTHEST)
+        };
+        let m = model;
+        let says = says(self.spread, m.spread_mean, m.spread_deviation, m.spread_weight)
+            + says(self.skewness, m.skewness_mean, m.skewness_deviation, m.skewness_weight)
+            + says(self.swing, m.swing_mean, m.swing_deviation, m.swing_weight)
+            + says(self.contrast, m.contrast_mean, m.contrast_deviation, m.contrast_weight);
+        libm::exp(says) as f32
+    }
 }
 
 /// Mean and central moments of a frame's levels.
@@ -100,6 +109,7 @@ impl Moments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibration::Calibration;
     use crate::config::Config;
     use crate::fingerprint::Fingerprinter;
     use crate::testing::{music, noise};
@@ -109,6 +119,15 @@ mod tests {
 
     fn levels(frames: usize, seed: u64) -> Vec<f32> {
         noise(frames * BINS, seed).iter().map(|x| 20.0 * x.abs().sqrt() - 70.0).collect()
+    }
+
+    fn clarity(
+        levels_db: &[f32],
+        bins: usize,
+        silent: impl Fn(usize) -> bool,
+        peaks: &[Peak],
+    ) -> f32 {
+        Traits::new(levels_db, bins, silent, peaks).clarity(&Calibration::default().quality)
     }
 
     fn peak(contrast_db: u8) -> Peak {
@@ -129,12 +148,19 @@ mod tests {
         };
         let swings: Vec<f64> = means.iter().map(|x| (x - mean(&means)).powi(2)).collect();
         let contrasts: Vec<f64> = peaks.iter().map(|p| f64::from(p.contrast_db())).collect();
-        let z = |value: f64, t: &Trait| ((value - t.mean) / t.deviation).clamp(-2.0, 2.0);
-        (SPREAD.weight * z(moment(2).sqrt().ln(), &SPREAD)
-            + SKEWNESS.weight * z(moment(3) / moment(2).powf(1.5), &SKEWNESS)
-            + SWING.weight * z(mean(&swings).sqrt().ln(), &SWING)
-            + CONTRAST.weight * z(mean(&contrasts).ln(), &CONTRAST))
-        .exp()
+        let model = Calibration::default().quality;
+        let z =
+            |value: f64, mean: f64, deviation: f64| ((value - mean) / deviation).clamp(-2.0, 2.0);
+        let QualityModel { spread_mean, skewness_mean, swing_mean, contrast_mean, .. } = model;
+        let spread = z(moment(2).sqrt().ln(), spread_mean, model.spread_deviation);
+        let skewness = z(moment(3) / moment(2).powf(1.5), skewness_mean, model.skewness_deviation);
+        let swing = z(mean(&swings).sqrt().ln(), swing_mean, model.swing_deviation);
+        let contrast = z(mean(&contrasts).ln(), contrast_mean, model.contrast_deviation);
+        (model.spread_weight * spread
+            + model.skewness_weight * skewness
+            + model.swing_weight * swing
+            + model.contrast_weight * contrast)
+            .exp()
     }
 
     #[test]

@@ -1,22 +1,22 @@
 //! A place of a track where a clip may lie, and the track's peaks as the clip would show them.
 
 use super::playback::Playback;
-use crate::catalog::Track;
 use crate::config::Config;
 use crate::peaks::{Peak, STEPS};
+use crate::store::Excerpt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A place where the clip may lie.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Alignment<'a> {
-    pub track: &'a Track,
+#[derive(Clone, Debug)]
+pub(crate) struct Alignment {
+    /// What of the track lies there.
+    pub excerpt: Arc<Excerpt>,
     /// Time in the track at which the clip begins, in 1/[`STEPS`] of a frame.
     pub offset_steps: i64,
-    /// Landmarks of the clip that agree on it,
+    /// Peaks of the clip that agree on it.
     pub votes: u32,
-    /// and the weight of their hits.
-    pub weight: f32,
-    /// Time of the middle one in the clip, in 1/[`STEPS`] of a frame.
+    /// Mean time in the clip of the peaks that agree, in 1/[`STEPS`] of a frame.
     pub pivot_steps: i64,
     /// How the clip is played there.
     pub playback: Playback,
@@ -35,7 +35,7 @@ const MARGIN: f64 = 6.0;
 /// The peaks of an alignment's track as the clip would show them: those that fall on `frames` of the
 /// clip or close by, in the clip's coordinates, but [`LEAD`] late so that none is before 0.
 pub(crate) fn on_clip(
-    alignment: &Alignment<'_>,
+    alignment: &Alignment,
     frames: &Range<usize>,
     first_bin_steps: f64,
 ) -> Vec<Peak> {
@@ -43,7 +43,7 @@ pub(crate) fn on_clip(
     let offset = alignment.offset_steps as f64;
     let at = |frame: f64| {
         let time = frame * f64::from(STEPS) * tempo + offset;
-        alignment.track.peaks.partition_point(|p| f64::from(p.time) < time)
+        alignment.excerpt.peaks.partition_point(|p| f64::from(p.time) < time)
     };
     let begin = at(frames.start as f64 - MARGIN);
     let end = at(frames.end as f64 + MARGIN).max(begin);
@@ -56,21 +56,13 @@ pub(crate) fn on_clip(
         let inside = time >= 0.0 && (0.0..f64::from(u16::MAX)).contains(&bin);
         inside.then_some(Peak { time: time as u32, bin: bin as u16, ..*p })
     };
-    alignment.track.peaks[begin..end].iter().filter_map(place).collect()
+    alignment.excerpt.peaks[begin..end].iter().filter_map(place).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Catalog, TrackInfo};
-    use crate::fingerprint::Fingerprint;
-
-    fn track(peaks: Vec<Peak>) -> Track {
-        let config = Config::default();
-        let fingerprint = Fingerprint::from_parts(peaks.clone(), Vec::new(), 60.0, &config);
-        let catalog = Catalog::new(config).unwrap();
-        Track { peaks, ..catalog.place(TrackInfo::named("a"), &fingerprint) }
-    }
+    use crate::units::TrackId;
 
     /// A peak at 20 s and 1,000 Hz of the track, in a clip that begins at 15 s of it.
     #[test]
@@ -82,15 +74,15 @@ mod tests {
         let steps = |s: f64| 16.0 * (s - centre_s) / hop_s;
         let time = steps(20.0).round() as u32;
         let bin = (16.0 * (1000.0 - first_hz) / bin_hz).round() as u16;
-        let track = track(vec![Peak { time, bin, contrast: 60, rank: 0, level: 195, phase: 0 }]);
+        let peaks = vec![Peak { time, bin, contrast: 60, rank: 0, level: 195, phase: 0 }];
+        let excerpt = Arc::new(Excerpt::new(TrackId(0), 0, 2000, peaks, 0, Vec::new()));
         for (tempo, pitch) in [(1.0, 1.0), (1.1, 1.1), (0.9, 1.0), (1.0, 1.2)] {
             // What stands at the clip's frame 0 stands there in the track.
             let offset_steps = steps(15.0 + tempo * centre_s).round() as i64;
             let alignment = Alignment {
-                track: &track,
+                excerpt: excerpt.clone(),
                 offset_steps,
                 votes: 1,
-                weight: 1.0,
                 pivot_steps: 0,
                 playback: Playback { tempo, pitch },
             };

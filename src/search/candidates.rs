@@ -1,258 +1,389 @@
-//! The first stage of a search: where do many landmarks of the clip agree?
+//! The first stage of a search: over which stretches of the line do many landmarks of the clip agree?
 //!
-//! Every hit says "this landmark of the clip also stands there in that track", which puts the
-//! clip's beginning at a certain place: the hit's *offset*. Hits of a true match share one offset,
-//! hits by chance scatter. The histogram of offsets finds the places with most hits (A. Wang,
-//! ISMIR 2003); three neighbouring bins count together, which tolerates a little drift.
+//! Every posting says "this landmark of the clip also stands in that block", which puts the clip's
+//! beginning somewhere in two blocks: the landmark's time before it. Postings of a true match agree on
+//! these, postings by chance scatter. This is the offset histogram of A. Wang (ISMIR 2003), but a
+//! coarse one: a cell of it is a block of about a second. Its cells are so few that they fit the
+//! processor's cache even for a large collection, and rooms and halls, which move peaks by a few frames,
+//! lose no vote. Where in the two blocks the clip begins is found from the track's peaks afterwards.
 
-use super::alignment::Alignment;
 use super::config::MatchConfig;
-use super::playback::Playback;
-use crate::catalog::Catalog;
+use crate::error::Result;
 use crate::landmark::Landmark;
 use crate::peaks::STEPS;
-use std::collections::HashSet;
+use crate::store::{Found, PostingList, Store, Totals};
+use std::ops::Range;
 
-/// What an index must be able to do for [`search`](crate::search::search).
-pub trait LandmarkIndex {
-    /// The tracks.
-    fn catalog(&self) -> &Catalog;
+/// Weight of a landmark that stands in one block only. Sums of a cell stay below 2^16 mostly, and stop
+/// there.
+const HEAVIEST: f32 = 256.0;
+/// In a clip of more landmarks than this, all weigh less, so that sums stay that small.
+const USUAL_LANDMARKS: f32 = 8_000.0;
+/// Fewer votes than this are all counted.
+const FEW_VOTES: u64 = 10_000;
+/// Votes are sorted where they are so many times fewer than there are blocks, else counted in a table.
+const SPARSE: u64 = 16;
+/// Cells of the table that are looked at together.
+const CHUNK: usize = 32;
 
-    /// Looks up landmarks of a query: for each group of equal places found, [`Hits::begin`], then
-    /// [`Hits::extend`].
-    fn find(&self, landmarks: &[Landmark], config: &MatchConfig, hits: &mut Hits);
+/// Two neighbouring blocks of the line in one of which the clip may begin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// The first of them. Below 0 where the clip may begin before the line.
+    pub block: i64,
+    /// Weight of the votes for it. Landmarks that stand in many blocks say little, and weigh less.
+    pub weight: u32,
 }
 
-/// Bits of a hit that name its group.
-const GROUP_BITS: u32 = 27;
-/// Hits are kept up to this number, 128 MB: only long clips that repeat themselves have more.
-pub(crate) const MAX_HITS: usize = 1 << 24;
-/// Steps of offset in a bin of the histogram: two frames.
-const BIN_STEPS: u64 = 2 * STEPS as u64;
-
-/// Collects what an index finds.
+/// Which parts of the line count: all but those that were removed, or those of some tracks.
 #[derive(Debug)]
-pub struct Hits {
-    /// Offset and group of each hit, packed so that sorting brings equal offsets together.
-    packed: Vec<u64>,
-    /// Landmark of the query and weight of its hits.
-    groups: Vec<(u32, f32)>,
-    /// Time of each landmark of the query,
-    times: Vec<u32>,
-    /// and the last of them. Offsets count from as long before the global line's beginning.
-    last_time: u64,
-    /// Offset at which the current group's landmark would be posted at frame 0.
-    base: u64,
+pub(crate) struct Scope {
+    /// One bit for each block; none where all count.
+    bits: Vec<u64>,
 }
 
-impl Hits {
-    fn new(landmarks: &[Landmark]) -> Self {
-        let times: Vec<u32> = landmarks.iter().map(|l| l.time).collect();
-        let last_time = times.iter().copied().max().unwrap_or(0).into();
-        Self { packed: Vec::new(), groups: Vec::new(), times, last_time, base: 0 }
-    }
-
-    /// Begins a group: `found` places of the index where landmark number `landmark` of the query
-    /// stands. Hashes that are found everywhere say little, and weigh less.
-    ///
-    /// # Panics
-    /// Where the query has no such landmark.
-    pub fn begin(&mut self, landmark: usize, found: usize) {
-        self.base = self.last_time - u64::from(self.times[landmark]);
-        let weight = (1.0 + found as f32 / 4.0).sqrt().recip();
-        // A clip of many hours may have more; the last group then takes what is left.
-        if self.groups.len() < 1 << GROUP_BITS {
-            self.groups.push((landmark as u32, weight));
+impl Scope {
+    /// All that was not removed.
+    pub fn all(totals: &Totals) -> Self {
+        if totals.removed.is_empty() {
+            return Self { bits: Vec::new() };
         }
+        let mut bits = vec![u64::MAX; words(totals.blocks)];
+        totals.removed.iter().for_each(|blocks| fill(&mut bits, blocks, false));
+        Self { bits }
     }
 
-    /// Adds places (frames on the global line) to the group begun last. Beyond 16 million places in
-    /// all, nothing is added.
-    pub fn extend(&mut self, frames: impl IntoIterator<Item = u32>) {
-        let (base, group) = (self.base, self.groups.len().saturating_sub(1) as u64);
-        let offset = |frame: u32| u64::from(frame) * u64::from(STEPS) + base;
-        let frames = frames.into_iter().take(MAX_HITS - self.packed.len());
-        self.packed.extend(frames.map(|frame| offset(frame) << GROUP_BITS | group));
+    /// Some stretches of the line only.
+    pub fn only(totals: &Totals, stretches: &[Range<u32>]) -> Self {
+        let mut bits = vec![0; words(totals.blocks).max(1)];
+        stretches.iter().for_each(|blocks| fill(&mut bits, blocks, true));
+        Self { bits }
     }
 
-    fn landmark(&self, packed: u64) -> (u32, f32) {
-        self.groups[(packed & ((1 << GROUP_BITS) - 1)) as usize]
+    /// All but some stretches of it.
+    pub fn without(mut self, totals: &Totals, stretches: &[Range<u32>]) -> Self {
+        if self.bits.is_empty() {
+            self.bits = vec![u64::MAX; words(totals.blocks)];
+        }
+        stretches.iter().for_each(|blocks| fill(&mut self.bits, blocks, false));
+        self
+    }
+
+    #[inline]
+    fn has(&self, block: u32) -> bool {
+        let word = self.bits.get(block as usize / 64);
+        self.bits.is_empty() || word.is_some_and(|word| word >> (block % 64) & 1 == 1)
     }
 }
 
-/// A bin of the histogram that is not empty.
-#[derive(Clone, Copy)]
-struct Bin {
-    number: u64,
-    first_hit: usize,
-    weight: f32,
+fn words(blocks: u32) -> usize {
+    (blocks as usize).div_ceil(64)
 }
 
-/// The places on which most weight of hits agrees, `most` at the most, no two within four frames.
-pub(crate) fn alignments<'a>(
-    index: &'a (impl LandmarkIndex + ?Sized),
+fn fill(bits: &mut [u64], blocks: &Range<u32>, value: bool) {
+    let end = (blocks.end as usize).min(64 * bits.len());
+    for block in blocks.start as usize..end {
+        let bit = 1 << (block % 64);
+        bits[block / 64] = if value { bits[block / 64] | bit } else { bits[block / 64] & !bit };
+    }
+}
+
+/// Proposes places: the stretches of a store's line on which most weight of a clip's landmarks agrees,
+/// `most` at the most, the heaviest first.
+///
+/// # Errors
+/// Those of the store.
+pub fn candidates(
+    store: &(impl Store + ?Sized),
     landmarks: &[Landmark],
     config: &MatchConfig,
     most: usize,
-) -> Vec<Alignment<'a>> {
-    let mut hits = Hits::new(landmarks);
-    index.find(landmarks, config, &mut hits);
-    hits.packed.sort_unstable();
-    let bins = histogram(&hits);
-    let align_group = |group: &Group| {
-        let end = bins.get(group.last + 1).map_or(hits.packed.len(), |b| b.first_hit);
-        align(index.catalog(), &hits, &hits.packed[bins[group.first].first_hit..end])
-    };
-    heaviest(&bins, most, align_group)
+) -> Result<Vec<Candidate>> {
+    let totals = store.totals()?;
+    let found = store.look_up(landmarks, config.probe_steps)?;
+    let votes = Votes::new(landmarks, &found, &totals, u64::MAX);
+    Ok(votes.heaviest(&Scope::all(&totals), most))
 }
 
-fn histogram(hits: &Hits) -> Vec<Bin> {
-    let mut bins: Vec<Bin> = Vec::new();
-    for (i, &packed) in hits.packed.iter().enumerate() {
-        let (_, weight) = hits.landmark(packed);
-        let number = (packed >> GROUP_BITS) / BIN_STEPS;
-        match bins.last_mut() {
-            Some(bin) if bin.number == number => bin.weight += weight,
-            _ => bins.push(Bin { number, first_hit: i, weight }),
-        }
-    }
-    bins
+/// The posting lists of a clip's landmarks, with the weight and the shift of each.
+pub(crate) struct Votes<'s> {
+    lists: Vec<(&'s PostingList<'s>, Vote)>,
+    /// Blocks before the line in which a clip may begin.
+    lead: u32,
+    blocks: u32,
+    votes: u64,
 }
 
-/// Three neighbouring bins, or as many of them as there are.
 #[derive(Clone, Copy)]
-struct Group {
-    weight: f32,
-    middle: usize,
-    first: usize,
-    last: usize,
+struct Vote {
+    /// What is taken off a posting's block, less the lead, to get the block where the clip begins.
+    shift: u32,
+    weight: u16,
 }
 
-/// What `align` makes of the heaviest groups that do not touch. Groups of
-/// which it makes nothing, those of removed tracks, take no place from others.
-fn heaviest<T>(bins: &[Bin], most: usize, mut align: impl FnMut(&Group) -> Option<T>) -> Vec<T> {
-    let mut groups: Vec<Group> = (0..bins.len())
-        .map(|middle| {
-            let number = bins[middle].number;
-            let before = middle > 0 && bins[middle - 1].number + 1 == number;
-            let after = bins.get(middle + 1).is_some_and(|b| b.number == number + 1);
-            let (first, last) = (middle - usize::from(before), middle + usize::from(after));
-            let weight = bins[first..=last].iter().map(|b| b.weight).sum();
-            Group { weight, middle, first, last }
-        })
-        .collect();
-    let heavier =
-        |a: &Group, b: &Group| b.weight.total_cmp(&a.weight).then(a.middle.cmp(&b.middle));
-    let mut taken = HashSet::new();
-    let mut found = Vec::new();
-    let mut rest = &mut groups[..];
-    // The neighbours of each group chosen go, so that more than `most` are sorted at a time.
-    let at_once = most.saturating_mul(5).max(1);
-    while found.len() < most && !rest.is_empty() {
-        let (now, later) = if at_once < rest.len() {
-            rest.select_nth_unstable_by(at_once, heavier);
-            rest.split_at_mut(at_once)
+impl<'s> Votes<'s> {
+    /// Takes what was found for a clip's landmarks: the shortest lists, as long as they hold no more than
+    /// `most` votes. The commonest landmarks, which hold half of all votes, are left out: they say least
+    /// and cost most.
+    pub fn new(landmarks: &[Landmark], found: &'s [Found<'s>], totals: &Totals, most: u64) -> Self {
+        let block_steps = totals.config.block_frames() * STEPS;
+        let last = landmarks.iter().map(|l| l.time).max().unwrap_or(0);
+        let lead = last / block_steps + 1;
+        let same_hash = |a: &Found<'_>, b: &Found<'_>| a.list.of == b.list.of;
+        let groups: Vec<(&[Found<'_>], u32)> = (found.chunk_by(same_hash))
+            .map(|group| {
+                (group, group.iter().fold(0, |sum: u32, f| sum.saturating_add(f.list.len)))
+            })
+            .collect();
+        let longest = longest(groups.iter().map(|group| group.1).collect(), most);
+        let scale = HEAVIEST * (USUAL_LANDMARKS / landmarks.len() as f32).min(1.0);
+        let (mut lists, mut votes) = (Vec::with_capacity(found.len()), 0);
+        for (group, len) in groups {
+            let landmark = landmarks.get(group[0].landmark as usize);
+            let weight = (scale / (1.0 + len as f32 / 4.0).sqrt() + 0.5) as u16;
+            let Some(landmark) = landmark.filter(|_| len <= longest && weight > 0) else {
+                continue;
+            };
+            // By how many blocks the middle of a block is after the landmark's time, rounded down.
+            let before = (landmark.time + block_steps / 2 - 1) / block_steps;
+            let vote = Vote { shift: lead - before, weight };
+            lists.extend(group.iter().map(|found| (&found.list, vote)));
+            votes += u64::from(len);
+        }
+        Self { lists, lead, blocks: totals.blocks, votes }
+    }
+
+    /// The heaviest pairs of neighbouring cells, `most` at the most, no two of which overlap.
+    pub fn heaviest(&self, scope: &Scope, most: usize) -> Vec<Candidate> {
+        let mut best = Best { kept: Vec::new(), most, least: 0 };
+        if self.votes < u64::from(self.blocks) / SPARSE {
+            self.sparse(scope, &mut best);
         } else {
-            (rest, &mut [][..])
-        };
-        now.sort_unstable_by(heavier);
-        for group in now {
-            let number = bins[group.middle].number;
-            let free = (number.saturating_sub(2)..=number + 2).all(|n| !taken.contains(&n));
-            if found.len() < most && free {
-                taken.insert(number);
-                found.extend(align(group));
+            self.dense(scope, &mut best);
+        }
+        let mut kept = best.finish();
+        kept.iter_mut().for_each(|candidate| candidate.block -= i64::from(self.lead));
+        kept
+    }
+
+    /// Calls `each` with cell and weight of every vote.
+    #[inline]
+    fn visit(&self, scope: &Scope, mut each: impl FnMut(u32, u16)) {
+        for &(list, Vote { shift, weight }) in &self.lists {
+            for block in list.blocks() {
+                if block < self.blocks && scope.has(block) {
+                    each(block + shift, weight);
+                }
             }
         }
-        rest = later;
     }
-    found
+
+    /// Counts in a table of all cells.
+    fn dense(&self, scope: &Scope, best: &mut Best) {
+        // One more before and behind, and whole chunks.
+        let cells = (self.blocks + self.lead) as usize + 2;
+        let mut table = vec![0u16; cells.next_multiple_of(CHUNK) + CHUNK];
+        self.visit(scope, |cell, weight| {
+            if let Some(sum) = table.get_mut(cell as usize) {
+                *sum = sum.saturating_add(weight);
+            }
+        });
+        let pair = |cell: usize| u32::from(table[cell]) + u32::from(table[cell + 1]);
+        for (chunk, cells) in table[..table.len() - CHUNK].chunks_exact(CHUNK).enumerate() {
+            let highest = cells.iter().fold(0, |a, &b| a.max(b));
+            // The pair of a chunk's last cell has one of the next.
+            let next = table[(chunk + 1) * CHUNK];
+            if u32::from(highest) + u32::from(highest.max(next)) <= best.least {
+                continue;
+            }
+            for cell in chunk * CHUNK..(chunk + 1) * CHUNK {
+                let weight = pair(cell);
+                if weight > best.least
+                    && weight > pair(cell + 1)
+                    && cell.checked_sub(1).is_none_or(|before| weight >= pair(before))
+                {
+                    best.push(Candidate { block: cell as i64, weight });
+                }
+            }
+        }
+    }
+
+    /// Sorts all votes.
+    fn sparse(&self, scope: &Scope, best: &mut Best) {
+        let mut votes = Vec::with_capacity(self.votes as usize);
+        self.visit(scope, |cell, weight| votes.push(u64::from(cell) << 16 | u64::from(weight)));
+        votes.sort_unstable();
+        let cells: Vec<(u32, u32)> = (votes.chunk_by(|a, b| a >> 16 == b >> 16))
+            .map(|votes| {
+                let sum = votes.iter().map(|vote| vote & 0xffff).sum::<u64>();
+                ((votes[0] >> 16) as u32, sum.min(u16::MAX.into()) as u32)
+            })
+            .collect();
+        let at = |i: usize, cell: u32| cells.get(i).filter(|c| c.0 == cell).map_or(0, |c| c.1);
+        for (i, &(cell, weight)) in cells.iter().enumerate() {
+            let after = at(i + 1, cell + 1);
+            let after_that = at(i + 1 + usize::from(after > 0), cell + 2);
+            let before = i.checked_sub(1).map_or(0, |i| at(i, cell.wrapping_sub(1)));
+            let own = weight + after;
+            // A cell without votes may come before or after.
+            if own > best.least && own > after + after_that && own >= before + weight {
+                best.push(Candidate { block: cell.into(), weight: own });
+            }
+        }
+    }
 }
 
-/// Measures a group of hits that agree.
-fn align<'a>(catalog: &'a Catalog, hits: &Hits, packed: &[u64]) -> Option<Alignment<'a>> {
-    let mut landmarks: Vec<u32> = packed.iter().map(|&p| hits.landmark(p).0).collect();
-    landmarks.sort_unstable();
-    landmarks.dedup();
-    // They are sorted by offset.
-    let offset = (packed[packed.len() / 2] >> GROUP_BITS) as i64 - hits.last_time as i64;
-    // Where the middle landmark is posted tells which track it is.
-    let middle = landmarks[landmarks.len() / 2] as usize;
-    let steps = i64::from(STEPS);
-    let frame = (offset + i64::from(hits.times[middle])).div_euclid(steps);
-    let track = catalog.locate(u32::try_from(frame).ok()?)?;
-    Some(Alignment {
-        track,
-        offset_steps: offset - i64::from(track.first_frame.0) * steps,
-        votes: landmarks.len() as u32,
-        weight: packed.iter().map(|&p| hits.landmark(p).1).sum(),
-        pivot_steps: hits.times[middle].into(),
-        playback: Playback::UNCHANGED,
-    })
+/// The heaviest candidates.
+struct Best {
+    kept: Vec<Candidate>,
+    most: usize,
+    /// Lighter ones, and as light ones, are not among them.
+    least: u32,
+}
+
+impl Best {
+    fn push(&mut self, candidate: Candidate) {
+        self.kept.push(candidate);
+        if self.kept.len() >= self.most.max(16).saturating_mul(4) {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        if self.kept.len() > self.most {
+            let at = self.most.max(1) - 1;
+            let (_, last, _) = self.kept.select_nth_unstable_by(at, heavier);
+            // Of equal ones the first on the line are kept, and those to come are farther on.
+            self.least = last.weight;
+            self.kept.truncate(self.most);
+        }
+    }
+
+    fn finish(mut self) -> Vec<Candidate> {
+        self.cut();
+        self.kept.sort_unstable_by(heavier);
+        self.kept
+    }
+}
+
+fn heavier(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+    b.weight.cmp(&a.weight).then(a.block.cmp(&b.block))
+}
+
+/// The longest lists that are counted: the shorter ones hold half of all votes, or `most`.
+fn longest(mut lengths: Vec<u32>, most: u64) -> u32 {
+    lengths.sort_unstable();
+    let all: u64 = lengths.iter().map(|&length| u64::from(length)).sum();
+    let enough = (all / 2).max(FEW_VOTES);
+    let mut votes = 0;
+    let mut longest = 0;
+    for length in lengths {
+        let before = votes;
+        votes += u64::from(length);
+        if before >= enough || votes > most {
+            break;
+        }
+        longest = length;
+    }
+    longest
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::testing::rng;
+    use std::sync::Arc;
 
-    fn bin(number: u64, weight: f32) -> Bin {
-        Bin { number, first_hit: 0, weight }
-    }
+    const BLOCK_STEPS: i64 = 32 * STEPS as i64;
 
-    /// The definition, written down as it reads: the heaviest group, then the heaviest of those left
-    /// that are not within two bins of one chosen.
-    fn naive(bins: &[Bin], most: usize, present: impl Fn(usize) -> bool) -> Vec<u64> {
-        let weight = |i: usize| -> f32 {
-            let near = |b: &&Bin| b.number.abs_diff(bins[i].number) <= 1;
-            bins.iter().filter(near).map(|b| b.weight).sum()
-        };
-        let mut order: Vec<usize> = (0..bins.len()).collect();
-        order.sort_by(|&a, &b| weight(b).total_cmp(&weight(a)).then(a.cmp(&b)));
-        let (mut chosen, mut found): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
-        for i in order {
-            let number = bins[i].number;
-            if found.len() < most && chosen.iter().all(|c| c.abs_diff(number) > 2) {
-                chosen.push(number);
-                found.extend(present(i).then_some(number));
+    /// The definition, written down as it reads: each vote counts in the cell that holds the middle of
+    /// its block, less the landmark's time; a candidate is two cells that weigh more than the two pairs
+    /// beside them.
+    fn naive(
+        landmarks: &[Landmark],
+        found: &[Found<'_>],
+        present: impl Fn(u32) -> bool,
+        most: usize,
+    ) -> Vec<Candidate> {
+        let mut cells = std::collections::BTreeMap::<i64, u32>::new();
+        for f in found {
+            let len: u32 =
+                found.iter().filter(|g| g.list.of == f.list.of).map(|g| g.list.len).sum();
+            let weight = (256.0 / (1.0 + len as f32 / 4.0).sqrt() + 0.5) as u32;
+            for block in f.list.blocks().filter(|block| present(*block)) {
+                let middle = i64::from(block) * BLOCK_STEPS + BLOCK_STEPS / 2;
+                let time = i64::from(landmarks[f.landmark as usize].time);
+                let sum = cells.entry((middle - time).div_euclid(BLOCK_STEPS)).or_default();
+                *sum = (*sum + weight).min(u16::MAX.into());
             }
         }
-        found
+        let at = |cell: i64| cells.get(&cell).copied().unwrap_or(0);
+        let pair = |cell: i64| at(cell) + at(cell + 1);
+        let best = |cell: i64| pair(cell) > pair(cell + 1) && pair(cell) >= pair(cell - 1);
+        let mut all: Vec<Candidate> = (-40..2000)
+            .filter(|&cell| pair(cell) > 0 && best(cell))
+            .map(|block| Candidate { block, weight: pair(block) })
+            .collect();
+        all.sort_by_key(|c| (std::cmp::Reverse(c.weight), c.block));
+        all.truncate(most);
+        all
     }
 
     #[test]
-    fn hits_are_kept_up_to_a_limit() {
-        let landmark = Landmark { time: 0, bin: 0, delta_bin: 0, delta_time: 0 };
-        let mut hits = Hits::new(&[landmark]);
-        hits.begin(0, 1);
-        hits.extend(0..1000);
-        hits.extend(0..u32::MAX);
-        assert_eq!(hits.packed.len(), MAX_HITS);
-    }
-
-    #[test]
-    fn the_heaviest_groups_agree_with_their_definition() {
-        let mut random = rng(17);
-        for (n, spread) in [(1, 1.0), (40, 2.0), (3000, 1.5), (3000, 9.0)] {
-            let mut number = 0;
-            let bins: Vec<Bin> = (0..n)
-                .map(|_| {
-                    number += 1 + (random() * spread) as u64;
-                    // Sums of such weights are exact, in any order.
-                    bin(number, (random() * 9.0).floor() + 1.0)
-                })
+    fn candidates_agree_with_their_definition_sorted_or_in_a_table() {
+        let mut random = rng(21);
+        let mut number = |below: u32| (random() * below as f32) as u32;
+        for round in 0..30 {
+            let blocks = 1500;
+            let landmarks: Vec<Landmark> = (0..40)
+                .map(|_| Landmark { time: number(9000), bin: 0, delta_bin: 0, delta_time: 0 })
                 .collect();
-            for most in [1, 7, 200] {
-                // Tracks that were removed: all bins of some numbers.
-                for gone in [u64::MAX, 2, 3] {
-                    let present = |number: u64| !number.is_multiple_of(gone);
-                    let numbers = naive(&bins, most, |i| present(bins[i].number));
-                    let found = heaviest(&bins, most, |group| {
-                        Some(bins[group.middle].number).filter(|number| present(*number))
-                    });
-                    assert_eq!(found, numbers, "{n} {spread} {most} {gone}");
+            let mut found = Vec::new();
+            for landmark in 0..40 {
+                for of in 0..2 {
+                    let mut list: Vec<u32> =
+                        (0..number(1 + 4 * round)).map(|_| number(blocks)).collect();
+                    list.sort_unstable();
+                    let list = PostingList::encode(2 * landmark + of, list);
+                    if list.len > 0 {
+                        found.push(Found { landmark, list });
+                    }
                 }
             }
+            let removed = [100..130, 700..1100];
+            let totals = Totals::new(Arc::new(Config::default()), 1, 1, blocks);
+            let totals = totals.with_removed(removed.clone());
+            let votes = Votes::new(&landmarks, &found, &totals, u64::MAX);
+            let scope = Scope::all(&totals);
+            let present = |block| !removed.iter().any(|gone| gone.contains(&block));
+            for most in [1, 7, 20, 300] {
+                let want = naive(&landmarks, &found, present, most);
+                for count in [Votes::sparse, Votes::dense] {
+                    let mut best = Best { kept: Vec::new(), most, least: 0 };
+                    count(&votes, &scope, &mut best);
+                    let mut kept = best.finish();
+                    kept.iter_mut().for_each(|c| c.block -= i64::from(votes.lead));
+                    assert_eq!(kept, want, "round {round}, {most}");
+                }
+            }
+            // Only what is left counts, as if nothing else were there.
+            let scope = Scope::all(&totals).without(&totals, &[0..60, 1400..1500]);
+            let want = naive(&landmarks, &found, |b| present(b) && (60..1400).contains(&b), 9);
+            assert_eq!(votes.heaviest(&scope, 9), want);
+            let scope = Scope::only(&totals, std::slice::from_ref(&(200..500)));
+            let want = naive(&landmarks, &found, |b| (200..500).contains(&b), 9);
+            assert_eq!(votes.heaviest(&scope, 9), want);
         }
+    }
+
+    #[test]
+    fn the_commonest_half_of_all_votes_is_left_out() {
+        assert_eq!(longest(vec![9_000, 40_000, 1_000], u64::MAX), 40_000);
+        assert_eq!(longest(vec![9_000, 40_000, 1_000, 30_000], u64::MAX), 30_000);
+        assert_eq!(longest(vec![5, 9, 3], u64::MAX), 9);
+        assert_eq!(longest(vec![5, 9, 3], 8), 5);
+        assert_eq!(longest(vec![], 8), 0);
     }
 }

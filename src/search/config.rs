@@ -1,10 +1,9 @@
 //! How to search.
 
+use crate::calibration::Calibration;
 use crate::error::{Error, Result};
-use crate::units::STEPS;
-
-/// Four frames, or bins: nearly everything is within it.
-const MAX_TOLERANCE_STEPS: u32 = 4 * STEPS;
+use crate::units::{ConfigId, STEPS, TrackId};
+use std::sync::Arc;
 
 /// How to search. Not part of what is stored, so that each search may differ.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,14 +16,29 @@ pub struct MatchConfig {
     /// Hash index: a neighbouring cell is looked up too where a coordinate is no farther from the
     /// edge than this many sixteenths of a cell, 0 to 8. Default 5.
     pub probe_steps: u32,
-    /// KD-tree: greatest difference of a coordinate, in sixteenths of a cell,
-    /// 0 to 64. Default 8.
-    pub tolerance_steps: u32,
-    /// Places with most votes whose peaks are looked at, 1 at least. Default 600.
+    /// Stretches of the collection with most votes whose peaks are looked at, 1 at least. Default 600.
     pub candidates: usize,
     /// How much faster or slower, higher or lower than the track the clip may be. Default
     /// [`SpeedRange::OFF`].
     pub speed: SpeedRange,
+    /// Which tracks are looked at. Default all.
+    pub filter: TrackFilter,
+    /// What was fitted for the analysis. Default `None`: that which comes with the crate, if there is
+    /// one for this analysis.
+    pub calibration: Option<Arc<Calibration>>,
+}
+
+/// Which tracks a search looks at. The others are as if they were not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrackFilter {
+    /// All.
+    #[default]
+    All,
+    /// These only.
+    Only(Arc<[TrackId]>),
+    /// All but these.
+    Except(Arc<[TrackId]>),
 }
 
 impl Default for MatchConfig {
@@ -33,9 +47,10 @@ impl Default for MatchConfig {
             max_matches: 5,
             max_false_alarms: 0.001,
             probe_steps: 5,
-            tolerance_steps: 8,
-            candidates: 600,
+            candidates: 1000,
             speed: SpeedRange::OFF,
+            filter: TrackFilter::All,
+            calibration: None,
         }
     }
 }
@@ -55,10 +70,25 @@ impl MatchConfig {
         if self.probe_steps > STEPS / 2 {
             return Err(wrong("probe_steps", self.probe_steps, "0 to 8"));
         }
-        if self.tolerance_steps > MAX_TOLERANCE_STEPS {
-            return Err(wrong("tolerance_steps", self.tolerance_steps, "0 to 64"));
-        }
         Ok(())
+    }
+
+    /// The calibration for a search with an analysis.
+    ///
+    /// # Errors
+    /// [`Error::NoCalibration`] where none is given and none is built in,
+    /// [`Error::CalibrationMismatch`] where that of another analysis is given, [`Error::Config`] where
+    /// a number in it is out of range.
+    pub fn calibration_for(&self, config_id: ConfigId) -> Result<Arc<Calibration>> {
+        let Some(calibration) = &self.calibration else {
+            return Calibration::built_in(config_id).ok_or(Error::NoCalibration { config_id });
+        };
+        let (expected, found) = (config_id, calibration.config_id());
+        if found != expected {
+            return Err(Error::CalibrationMismatch { expected, found });
+        }
+        calibration.validate()?;
+        Ok(Arc::clone(calibration))
     }
 }
 
@@ -123,7 +153,6 @@ mod tests {
             (MatchConfig { max_false_alarms: -1.0, ..usual.clone() }, "max_false_alarms"),
             (MatchConfig { max_false_alarms: f64::NAN, ..usual.clone() }, "max_false_alarms"),
             (MatchConfig { probe_steps: 9, ..usual.clone() }, "probe_steps"),
-            (MatchConfig { tolerance_steps: 65, ..usual.clone() }, "tolerance_steps"),
         ] {
             match config.validate() {
                 Err(Error::Config { field: named, .. }) => assert_eq!(named, field),

@@ -1,20 +1,18 @@
 //! Why a clip was found, or was not: the evidence of places, whatever became of them.
 
-use super::alignment::{Alignment, first_bin_steps};
-use super::candidates::{LandmarkIndex, alignments};
-use super::config::MatchConfig;
-use super::matches::Span;
-use super::places;
-use super::ranking::{Judged, describe, judge, rank};
-use super::strength::verify;
-use crate::catalog::Catalog;
+use super::config::{MatchConfig, TrackFilter};
+use super::findings::Findings;
+use super::matches::{Match, Span};
+use super::ranking::{Judged, Ranked, rank};
+use super::{Finder, Gathered, describe, find};
 use crate::error::{Error, Result};
 use crate::evidence::PlaceEvidence;
 use crate::fingerprint::Query;
+use crate::store::Store;
 use crate::units::TrackId;
 use std::fmt;
 
-/// Places by votes among which a track is looked for.
+/// Candidates among which a track is looked for.
 const DEEPEST: usize = 20_000;
 
 /// A place of a track where a clip may lie, with all its evidence.
@@ -33,32 +31,36 @@ pub struct Place {
     pub speed: f64,
     /// Frequencies of the clip as multiples of the track's.
     pub pitch: f64,
-    /// Landmarks of the clip that agree on the place.
+    /// Peaks of the clip that agree on the place.
     pub votes: u32,
     /// What speaks for it and against it.
     pub evidence: PlaceEvidence,
     /// All of that on one scale, as a z-score.
     pub strength: f64,
+    /// The same of the strongest other track that explains the same evidence.
+    pub rival: f64,
     /// −log10 of the false alarms that are expected to have as much evidence.
     pub score: f64,
 }
 
 impl Place {
-    fn new(catalog: &Catalog, query: &Query, judged: &Judged<'_, '_>) -> Self {
-        let v = judged.place;
-        let m = describe(catalog, query, v);
-        Self {
-            track: m.track,
-            name: m.name,
-            offset_s: m.offset_s,
-            query: m.query,
-            speed: m.speed,
-            pitch: m.pitch,
-            votes: m.votes,
-            evidence: v.evidence,
-            strength: v.strength,
-            score: -judged.false_alarms.max(1e-300).log10(),
-        }
+    fn new(findings: &[Findings], judged: &Judged<'_>) -> Option<Self> {
+        let Judged { place, false_alarms, rival } = *judged;
+        let Match { track, name, offset_s, query, speed, pitch, votes, .. } =
+            describe(findings, &Ranked { place, false_alarms, same_as: None })?;
+        Some(Self {
+            track,
+            name,
+            offset_s,
+            query,
+            speed,
+            pitch,
+            votes,
+            evidence: place.evidence,
+            strength: place.strength,
+            rival,
+            score: -false_alarms.max(1e-300).log10(),
+        })
     }
 }
 
@@ -116,15 +118,15 @@ pub struct Explanation {
 /// # Errors
 /// As [`search`](super::search).
 pub fn weighed_places(
-    index: &(impl LandmarkIndex + ?Sized),
+    store: &(impl Store + ?Sized),
     query: &Query,
     config: &MatchConfig,
 ) -> Result<Vec<Place>> {
-    let (verified, law) = places(index, query, config)?;
-    let catalog = index.catalog();
-    let first_bin_steps = first_bin_steps(catalog.config());
-    let judged = judge(query, &verified, &law, first_bin_steps, f64::INFINITY);
-    Ok(judged.iter().map(|j| Place::new(catalog, query, j)).collect())
+    let findings = [find(store, query, config)?];
+    let Some(gathered) = Gathered::new(&findings, config)? else { return Ok(Vec::new()) };
+    let judged = gathered.judge(f64::INFINITY);
+    let place = |j: &Judged<'_>| Place::new(&findings, j);
+    Ok(judged.iter().filter_map(place).collect())
 }
 
 /// Tells why a track is a match of a clip, or why not.
@@ -148,60 +150,51 @@ pub fn weighed_places(
 /// # Errors
 /// As [`search`](super::search); [`Error::NoSuchTrack`].
 pub fn explain(
-    index: &(impl LandmarkIndex + ?Sized),
+    store: &(impl Store + ?Sized),
     query: &Query,
     track: TrackId,
     config: &MatchConfig,
 ) -> Result<Explanation> {
-    let catalog = index.catalog();
-    catalog.get(track).ok_or(Error::NoSuchTrack { id: track })?;
+    if store.tracks(&[track])?.first().is_none_or(Option::is_none) {
+        return Err(Error::NoSuchTrack { id: track });
+    }
     let needed_score = -config.max_false_alarms.log10();
 
     // As far as the search gets.
-    let (verified, law) = places(index, query, config)?;
-    let first_bin_steps = first_bin_steps(catalog.config());
-    let judged = judge(query, &verified, &law, first_bin_steps, f64::INFINITY);
-    if let Some(best) = judged.iter().find(|j| j.place.alignment.track.id == track) {
-        let believed = judged.partition_point(|j| j.false_alarms <= config.max_false_alarms);
-        let ranked = rank(catalog, query, &verified, &judged[..believed], config.max_matches);
-        let outcome = if ranked.iter().any(|(m, _)| m.track == track) {
-            Outcome::Match
-        } else if best.false_alarms > config.max_false_alarms {
-            Outcome::BelowThreshold
-        } else {
-            Outcome::Explained
-        };
-        let place = Some(Place::new(catalog, query, best));
-        return Ok(Explanation { outcome, place, places_with_more_votes: 0, needed_score });
+    let findings = [find(store, query, config)?];
+    if let Some(gathered) = Gathered::new(&findings, config)? {
+        let judged = gathered.judge(f64::INFINITY);
+        if let Some(best) = judged.iter().find(|j| j.place.track == track) {
+            let believed = judged.partition_point(|j| j.false_alarms <= config.max_false_alarms);
+            let (clip, places) = (&gathered.clip, &gathered.places);
+            let ranked = rank(clip, places, &judged[..believed], config.max_matches);
+            let outcome = if ranked.iter().any(|r| r.place.track == track) {
+                Outcome::Match
+            } else if best.false_alarms > config.max_false_alarms {
+                Outcome::BelowThreshold
+            } else {
+                Outcome::Explained
+            };
+            let place = Place::new(&findings, best);
+            return Ok(Explanation { outcome, place, places_with_more_votes: 0, needed_score });
+        }
     }
 
-    // And farther.
-    let deepest = DEEPEST.max(config.candidates);
-    let candidates = alignments(index, query.landmarks(), config, deepest);
-    let of_track = |a: &Alignment<'_>| a.track.id == track;
-    let Some(first) = candidates.iter().position(of_track) else {
-        let outcome = Outcome::NoVotes;
-        let places_with_more_votes = candidates.len();
-        return Ok(Explanation { outcome, place: None, places_with_more_votes, needed_score });
-    };
-    let first_bin = catalog.config().stft.first_bin();
-    let verified = candidates.iter().copied().filter(of_track).map(|a| verify(query, a));
-    let mut best = verified.max_by(|a, b| a.strength.total_cmp(&b.strength));
-    if let Some(v) = &mut best {
-        let Alignment { track, offset_steps, .. } = v.alignment;
-        v.add_evidence(query, &track.peaks, offset_steps, first_bin);
-    }
-    let judged = best.iter().map(|place| {
-        let rival = law.usual_rival();
-        let false_alarms = law.false_alarms(place.strength, place.coherence, rival);
-        Judged { place, false_alarms }
-    });
-    let place = judged.map(|j| Place::new(catalog, query, &j)).next();
-    let within = first < config.candidates;
+    // And farther: this track alone, then all that has more votes.
+    let alone = MatchConfig { filter: TrackFilter::Only([track].into()), ..config.clone() };
+    let place = weighed_places(store, query, &alone)?.into_iter().next();
+    let own = Finder::heaviest(store, query, &alone, 1)?.first().map_or(0, |c| c.weight);
+    let all = Finder::heaviest(store, query, config, DEEPEST)?;
+    let heavier = all.iter().filter(|c| c.weight > own).count();
+    let within = place.is_some() && heavier < config.candidates;
     Ok(Explanation {
-        outcome: if within { Outcome::WeakPeaks } else { Outcome::FewVotes },
+        outcome: match (&place, within) {
+            (None, _) => Outcome::NoVotes,
+            (Some(_), true) => Outcome::WeakPeaks,
+            (Some(_), false) => Outcome::FewVotes,
+        },
         place,
-        places_with_more_votes: if within { 0 } else { first },
+        places_with_more_votes: if within { 0 } else { heavier },
         needed_score,
     })
 }

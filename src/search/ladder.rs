@@ -12,13 +12,17 @@
 //! ratios in between are tried when the best alignments of all rungs are tuned.
 
 use super::alignment::{Alignment, first_bin_steps};
-use super::candidates::{LandmarkIndex, alignments};
+use super::candidates::{Candidate, Scope, Votes};
 use super::config::{MatchConfig, SpeedRange};
+use super::places::{ClipPeaks, excerpts};
 use super::playback::{Change, Playback};
 use crate::config::Config;
+use crate::error::Result;
 use crate::fingerprint::Query;
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::{Peak, STEPS};
+use crate::store::{Store, Totals};
+use std::cmp::Reverse;
 
 /// On the ladder, anchors end here: above, a rung's error is too many bins.
 const HIGHEST_ANCHOR_HZ: f32 = 1000.0;
@@ -41,53 +45,79 @@ pub(crate) fn assumed(range: SpeedRange) -> usize {
 }
 
 /// An alignment under an assumed ratio.
-#[derive(Clone, Copy)]
-pub(crate) struct Rung<'a> {
+#[derive(Clone)]
+pub(crate) struct Rung {
     pub change: Change,
     pub log_ratio: f64,
-    pub alignment: Alignment<'a>,
+    pub alignment: Alignment,
 }
 
 /// The alignments with most weight under all assumed ratios but the track's own.
-pub(crate) fn ladder<'a>(
-    index: &'a (impl LandmarkIndex + ?Sized),
+pub(crate) fn ladder(
+    store: &(impl Store + ?Sized),
+    totals: &Totals,
+    scope: &Scope,
     query: &Query,
     config: &MatchConfig,
-) -> Vec<Rung<'a>> {
-    let mut found: Vec<Rung<'a>> = Vec::new();
+) -> Result<Vec<Rung>> {
+    let frames = query.levels().frames();
+    let mut assumed = Vec::new();
+    let mut landmarks = Vec::new();
     for change in Change::ALL {
         for log_ratio in rungs(change, config.speed.reach()) {
             let playback = change.playback(log_ratio);
-            let landmarks = landmarks(query, playback, index.catalog().config());
-            let rung = alignments(index, &landmarks, config, RUNG_CANDIDATES).into_iter();
-            found.extend(rung.map(|alignment| {
-                let pivot_steps = (alignment.pivot_steps as f64 / playback.tempo) as i64;
-                let alignment = Alignment { pivot_steps, playback, ..alignment };
-                Rung { change, log_ratio, alignment }
-            }));
+            let (peaks, paired) = at_track_speed(query, playback, &totals.config);
+            let begin = landmarks.len();
+            landmarks.extend(paired);
+            let clip = ClipPeaks::new(&peaks, frames, playback);
+            assumed.push((change, log_ratio, clip, begin..landmarks.len()));
         }
     }
-    found.sort_by(|a, b| b.alignment.weight.total_cmp(&a.alignment.weight));
-    found.truncate(LADDER_CANDIDATES);
-    found
+    // All of them at once: one round trip.
+    let found = store.look_up(&landmarks, config.probe_steps)?;
+    let mut candidates: Vec<(usize, Candidate)> = Vec::new();
+    for (i, (.., range)) in assumed.iter().enumerate() {
+        let at = |landmark: usize| found.partition_point(|f| (f.landmark as usize) < landmark);
+        let own = &found[at(range.start)..at(range.end)];
+        let votes = Votes::new(&landmarks, own, totals, u64::MAX);
+        let heaviest = votes.heaviest(scope, RUNG_CANDIDATES);
+        candidates.extend(heaviest.into_iter().map(|candidate| (i, candidate)));
+    }
+    candidates.sort_by_key(|(i, candidate)| (Reverse(candidate.weight), *i, candidate.block));
+    candidates.truncate(LADDER_CANDIDATES);
+    let wanted = candidates.iter().map(|(i, candidate)| (&assumed[*i].2, *candidate)).collect();
+    let placed = excerpts(store, totals, wanted, 0.0)?;
+    Ok(placed
+        .into_iter()
+        .map(|(which, alignment)| {
+            let (change, log_ratio, ..) = assumed[candidates[which].0];
+            Rung { change, log_ratio, alignment }
+        })
+        .collect())
 }
 
-/// The landmarks of low anchors that a clip would have at the track's own speed.
-fn landmarks(query: &Query, playback: Playback, config: &Config) -> Vec<Landmark> {
+/// The peaks and the landmarks of low anchors that a clip would have at the track's own speed.
+fn at_track_speed(
+    query: &Query,
+    playback: Playback,
+    config: &Config,
+) -> (Vec<Peak>, Vec<Landmark>) {
     let steps = f64::from(STEPS);
     let first_bin = first_bin_steps(config);
     let highest = f64::from(HIGHEST_ANCHOR_HZ / config.stft.bin_hz()) * steps - first_bin;
     let zone = f64::from(config.landmarks.max_df_bins) * steps;
-    let end = (highest + zone).min(config.stft.bins() as f64 * steps);
+    let end = config.stft.bins() as f64 * steps;
     let scaled = |p: &Peak| {
         let bin = ((f64::from(p.bin) + first_bin) / playback.pitch - first_bin).round();
         let time = (f64::from(p.time) * playback.tempo).round() as u32;
         (0.0..end).contains(&bin).then_some(Peak { time, bin: bin as u16, ..*p })
     };
     let peaks: Vec<Peak> = query.peaks().iter().filter_map(scaled).collect();
-    let mut landmarks = pair_all(&peaks, &config.landmarks, LADDER_FAN_OUT);
+    let low: Vec<Peak> =
+        peaks.iter().copied().filter(|p| f64::from(p.bin) < highest + zone).collect();
+    let mut landmarks = pair_all(&low, &config.landmarks, LADDER_FAN_OUT);
     landmarks.retain(|l| f64::from(l.bin) <= highest);
-    landmarks
+    (peaks, landmarks)
 }
 
 #[cfg(test)]
@@ -124,7 +154,7 @@ mod tests {
         let query =
             Fingerprinter::new(config.clone()).unwrap().query(&music(6.0, 4), rate).unwrap();
         let (tempo, pitch) = (1.06, 0.94);
-        let landmarks = landmarks(&query, Playback { tempo, pitch }, &config);
+        let (_, landmarks) = at_track_speed(&query, Playback { tempo, pitch }, &config);
         assert!(landmarks.len() > 100);
         let first = first_bin_steps(&config);
         for l in &landmarks {

@@ -1,14 +1,9 @@
 //! Which of the places are matches, in which order.
 
-use super::alignment::{Alignment, LEAD, first_bin_steps, on_clip};
 use super::decision::Law;
-use super::matches::{Match, Span};
-use super::playback::Playback;
-use super::strength::Verified;
-use crate::catalog::Catalog;
-use crate::fingerprint::Query;
-use crate::peaks::{Peak, STEPS};
-use crate::spectrogram::Axes;
+use super::findings::{Clip, Place, PlacedPeak};
+use super::matches::Span;
+use crate::units::STEPS;
 use std::ops::Range;
 
 /// This share of a strength is nearly as much.
@@ -19,26 +14,31 @@ const EXPLAINED: f64 = 1.0 / 3.0;
 
 /// A place that may be a match.
 #[derive(Clone, Copy)]
-pub(crate) struct Judged<'v, 'a> {
-    pub place: &'v Verified<'a>,
+pub(crate) struct Judged<'p> {
+    pub place: &'p Place,
     pub false_alarms: f64,
+    /// Strength of the strongest rival.
+    pub rival: f64,
+}
+
+/// A place that is a match.
+#[derive(Clone, Copy)]
+pub(crate) struct Ranked<'p> {
+    pub place: &'p Place,
+    pub false_alarms: f64,
+    /// A stronger match whose audio is the same.
+    pub same_as: Option<&'p Place>,
 }
 
 /// Judges places, the strongest of which come first: each by its own evidence, and against the
 /// strongest rival, wherever that ranks. Gives those with at most `max_false_alarms`, the fewest
 /// first.
-pub(crate) fn judge<'v, 'a>(
-    query: &Query,
-    verified: &'v [Verified<'a>],
-    law: &Law,
-    first_bin_steps: f64,
-    max_false_alarms: f64,
-) -> Vec<Judged<'v, 'a>> {
-    let possible =
-        |v: &&Verified<'_>| law.false_alarms(v.strength, v.coherence, 0.0) <= max_false_alarms;
-    let judged = verified.iter().filter(possible).map(|place| {
-        let rival = rival(place, query, verified, law, first_bin_steps);
-        Judged { place, false_alarms: law.false_alarms(place.strength, place.coherence, rival) }
+pub(crate) fn judge<'p>(places: &'p [Place], law: &Law, max_false_alarms: f64) -> Vec<Judged<'p>> {
+    let possible = |p: &&Place| law.false_alarms(p.strength, p.coherence, 0.0) <= max_false_alarms;
+    let judged = places.iter().filter(possible).map(|place| {
+        let rival = rival(place, places, law);
+        let false_alarms = law.false_alarms(place.strength, place.coherence, rival);
+        Judged { place, false_alarms, rival }
     });
     let mut judged: Vec<Judged> = judged.filter(|j| j.false_alarms <= max_false_alarms).collect();
     // A stable sort: equals stay in the order of strength.
@@ -49,23 +49,16 @@ pub(crate) fn judge<'v, 'a>(
 /// Strength of the strongest place of another track that explains the same evidence. Tracks that sound
 /// at the same time explain different peaks of the clip, and do not hold each other down: they count
 /// no more than chance usually would. Nor does the same audio in another track.
-fn rival(
-    place: &Verified<'_>,
-    query: &Query,
-    verified: &[Verified<'_>],
-    law: &Law,
-    first_bin_steps: f64,
-) -> f64 {
+fn rival(place: &Place, places: &[Place], law: &Law) -> f64 {
     let mut least: f64 = 0.0;
-    let other_tracks = verified.iter().filter(|r| r.alignment.track.id != place.alignment.track.id);
-    for other in other_tracks {
+    for other in places.iter().filter(|other| !other.is_same_track(place)) {
         if other.strength <= law.usual_rival() {
             return least.max(other.strength);
         }
-        if same_audio(place, other, first_bin_steps) {
+        if same_audio(place, other) {
             continue;
         }
-        if explains(other, place, query, first_bin_steps) {
+        if explains(other, place) {
             return other.strength;
         }
         least = law.usual_rival();
@@ -73,127 +66,216 @@ fn rival(
     least
 }
 
-/// Turns judged places into matches, `most` at most, each with its place. Left out is what a
-/// stronger match explains: the same track for mostly the same part of the clip (a track that
-/// repeats itself), and another track that has in common with the clip what the stronger one has,
-/// too (a loop, a voice), unless all of it is the same audio.
+/// The matches among judged places, `most` at most. Left out is what a stronger match explains: the
+/// same track for mostly the same part of the clip (a track that repeats itself), and another track
+/// that has in common with the clip what the stronger one has, too (a loop, a voice), unless all of it
+/// is the same audio.
 ///
 /// One place is taken after the other, so that fewer or stricter matches are always the first of
 /// more.
-pub(crate) fn rank<'v, 'a>(
-    catalog: &Catalog,
-    query: &Query,
-    verified: &'v [Verified<'a>],
-    judged: &[Judged<'v, 'a>],
+pub(crate) fn rank<'p>(
+    clip: &Clip,
+    places: &'p [Place],
+    judged: &[Judged<'p>],
     most: usize,
-) -> Vec<(Match, &'v Verified<'a>)> {
-    let first_bin = first_bin_steps(catalog.config());
-    let mut kept: Vec<(Match, &'v Verified<'a>)> = Vec::new();
-    for &Judged { place, false_alarms } in judged {
+) -> Vec<Ranked<'p>> {
+    let mut kept: Vec<(Span, Ranked<'p>)> = Vec::new();
+    for &Judged { place, false_alarms, .. } in judged {
         if kept.len() == most {
             break;
         }
-        let v = fullest(place, verified);
-        let mut m = Match { false_alarms, ..describe(catalog, query, v) };
-        let overlaps = |k: &&(Match, &Verified<'_>)| {
-            let shorter_s = k.0.query.length_s().min(m.query.length_s());
-            k.0.query.overlap_s(&m.query) > 0.5 * shorter_s
+        let place = fullest(place, places);
+        let span = clip.span(&place.frames);
+        let overlaps = |k: &&(Span, Ranked<'p>)| {
+            k.0.overlap_s(&span) > 0.5 * k.0.length_s().min(span.length_s())
         };
-        let mut stronger = kept.iter().filter(overlaps);
-        if stronger.clone().any(|(k, _)| k.track == m.track) {
+        let mut stronger = kept.iter().filter(overlaps).map(|(_, k)| k);
+        if stronger.clone().any(|k| k.place.is_same_track(place)) {
             continue;
         }
-        match stronger.clone().find(|(_, k)| same_audio(k, v, first_bin)) {
-            Some((k, _)) => m.same_as = Some(k.same_as.unwrap_or(k.track)),
-            None if stronger.any(|(_, k)| explains(k, v, query, first_bin)) => continue,
+        let mut same_as = None;
+        match stronger.clone().find(|k| same_audio(k.place, place)) {
+            Some(k) => same_as = Some(k.same_as.unwrap_or(k.place)),
+            None if stronger.any(|k| explains(k.place, place)) => continue,
             None => {}
         }
-        kept.push((m, v));
+        kept.push((span, Ranked { place, false_alarms, same_as }));
     }
-    kept
+    kept.into_iter().map(|(_, ranked)| ranked).collect()
 }
 
 /// A place; or one of the same track, played otherwise, that is nearly as strong and explains that
 /// part of the clip and as much again: at another tempo, the track's own fits for a second or two.
-fn fullest<'v, 'a>(place: &'v Verified<'a>, verified: &'v [Verified<'a>]) -> &'v Verified<'a> {
-    let fuller = verified.iter().find(|v| {
-        v.alignment.track.id == place.alignment.track.id
-            && v.alignment.playback != place.alignment.playback
-            && v.strength > NEARLY * place.strength
-            && v.strength <= place.strength
-            && v.frames.start <= place.frames.start
-            && v.frames.end >= place.frames.end
-            && v.frames.len() >= 2 * place.frames.len()
+fn fullest<'p>(place: &'p Place, places: &'p [Place]) -> &'p Place {
+    let fuller = places.iter().find(|p| {
+        p.is_same_track(place)
+            && !p.is_played_as(place)
+            && p.strength > NEARLY * place.strength
+            && p.strength <= place.strength
+            && p.frames.start <= place.frames.start
+            && p.frames.end >= place.frames.end
+            && p.frames.len() >= 2 * place.frames.len()
     });
     fuller.unwrap_or(place)
 }
 
-pub(crate) fn describe(catalog: &Catalog, query: &Query, v: &Verified<'_>) -> Match {
-    let axes = Axes::new(&catalog.config().stft);
-    let Alignment { track, offset_steps, votes, playback: Playback { tempo, pitch }, .. } =
-        v.alignment;
-    // Frame 0 is centred half a window after the beginning, in the clip as in the track.
-    let offset_s =
-        offset_steps as f64 / f64::from(STEPS) * axes.hop_s - (tempo - 1.0) * axes.first_frame_s;
-    // A peak speaks for the whole of its window.
-    let start_s = axes.time_s(v.frames.start as f64) - axes.first_frame_s;
-    let end_s = axes.time_s(v.frames.end as f64) + axes.first_frame_s;
-    let query_span = Span { start_s, end_s: end_s.min(query.duration_s()) };
-    Match {
-        track: track.id,
-        name: track.info.name.clone(),
-        query: query_span,
-        reference: Span {
-            start_s: (query_span.start_s * tempo + offset_s).min(track.duration_s).max(0.0),
-            end_s: (query_span.end_s * tempo + offset_s).min(track.duration_s).max(0.0),
-        },
-        offset_s,
-        speed: tempo,
-        pitch,
-        votes,
-        false_alarms: f64::INFINITY,
-        same_as: None,
-    }
-}
-
 /// Whether most peaks of one track stand in the other, too, where both were found.
-fn same_audio(a: &Verified<'_>, b: &Verified<'_>, first_bin: f64) -> bool {
+fn same_audio(a: &Place, b: &Place) -> bool {
     let frames = common_frames(a, b);
-    share_of(&peaks_within(a, &frames, first_bin), &peaks_within(b, &frames, first_bin)) > 0.5
+    share_of(a.peaks_within(&frames), b.peaks_within(&frames)) > 0.5
 }
 
 /// Whether a stronger place explains what a weaker one has in common with the clip.
-fn explains(stronger: &Verified<'_>, weaker: &Verified<'_>, query: &Query, first_bin: f64) -> bool {
+fn explains(stronger: &Place, weaker: &Place) -> bool {
     let frames = common_frames(stronger, weaker);
-    let peaks = on_clip(&weaker.alignment, &frames, first_bin);
-    let found = query.levels().standing(&peaks, LEAD, frames.clone());
-    share_of(&found, &peaks_within(stronger, &frames, first_bin)) > EXPLAINED
+    let standing = weaker.peaks_within(&frames).filter(|p| p.stands);
+    share_of(standing, stronger.peaks_within(&frames)) > EXPLAINED
 }
 
-fn common_frames(a: &Verified<'_>, b: &Verified<'_>) -> Range<usize> {
+fn common_frames(a: &Place, b: &Place) -> Range<u32> {
     let start = a.frames.start.max(b.frames.start);
     start..a.frames.end.min(b.frames.end).max(start)
 }
 
 /// Share of some peaks that have one of `others` within a frame and a bin. Both are in the order of
 /// their frames.
-fn share_of(peaks: &[Peak], others: &[Peak]) -> f64 {
+fn share_of<'p>(
+    peaks: impl Iterator<Item = &'p PlacedPeak>,
+    others: impl Iterator<Item = &'p PlacedPeak>,
+) -> f64 {
+    let others: Vec<&PlacedPeak> = others.collect();
     let reach = i64::from(STEPS);
-    let shared = peaks.iter().filter(|p| {
+    let (mut all, mut shared) = (0usize, 0usize);
+    for p in peaks {
         let time = i64::from(p.time);
         let first = others.partition_point(|o| i64::from(o.time) < time - 2 * reach);
         let mut near = others[first..].iter().take_while(|o| i64::from(o.time) <= time + 2 * reach);
-        near.any(|o| {
+        let found = near.any(|o| {
             (i64::from(o.time) - time).abs() <= reach && o.bin.abs_diff(p.bin) <= STEPS as u16
-        })
-    });
-    shared.count() as f64 / peaks.len().max(1) as f64
+        });
+        all += 1;
+        shared += usize::from(found);
+    }
+    shared as f64 / all.max(1) as f64
 }
 
-/// The peaks of a place that fall on some frames of the clip, in the clip's coordinates.
-fn peaks_within(v: &Verified<'_>, frames: &Range<usize>, first_bin: f64) -> Vec<Peak> {
-    let mut peaks = on_clip(&v.alignment, frames, first_bin);
-    let at = |frame: usize| frame as i64 * i64::from(STEPS) + LEAD;
-    peaks.retain(|p| (at(frames.start)..at(frames.end)).contains(&i64::from(p.time)));
-    peaks
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibration::Calibration;
+    use crate::evidence::PlaceEvidence;
+    use crate::search::alignment::LEAD;
+    use crate::units::{ConfigId, TrackId};
+
+    const FRAMES: u32 = 160;
+
+    fn clip() -> Clip {
+        Clip {
+            config_id: ConfigId(0),
+            duration_s: 5.0,
+            clarity: 1.0,
+            frames: FRAMES,
+            hop_s: 0.032,
+            first_frame_s: 0.128,
+        }
+    }
+
+    fn law() -> Law {
+        Law::new(Calibration::default().law, 5.0, 1.0, 100.0, 1000)
+    }
+
+    /// A place over the whole clip whose peaks are those of the given voices, all of which the clip has.
+    fn place(track: u32, strength: f64, voices: &[u16]) -> Place {
+        let mut peaks: Vec<PlacedPeak> = (0..FRAMES)
+            .step_by(2)
+            .flat_map(|frame| {
+                let time = frame * STEPS + LEAD as u32;
+                voices.iter().map(move |voice| PlacedPeak {
+                    time,
+                    bin: 1000 * voice + frame as u16,
+                    stands: true,
+                })
+            })
+            .collect();
+        peaks.sort_by_key(|p| p.time);
+        Place {
+            part: 0,
+            track: TrackId(track),
+            offset_steps: 0,
+            tempo: 1.0,
+            pitch: 1.0,
+            frames: 0..FRAMES,
+            votes: 10,
+            evidence: PlaceEvidence::default(),
+            strength,
+            coherence: 0.0,
+            from_ladder: false,
+            peaks,
+        }
+    }
+
+    fn ranked(places: &[Place]) -> Vec<(u32, Option<u32>)> {
+        let judged = judge(places, &law(), f64::INFINITY);
+        let ranked = rank(&clip(), places, &judged, usize::MAX);
+        ranked.iter().map(|r| (r.place.track.0, r.same_as.map(|p| p.track.0))).collect()
+    }
+
+    fn alarms(places: &[Place], track: u32) -> f64 {
+        let judged = judge(places, &law(), f64::INFINITY);
+        judged.iter().find(|j| j.place.track.0 == track).unwrap().false_alarms
+    }
+
+    #[test]
+    fn a_rival_that_explains_the_same_peaks_counts_and_others_do_not() {
+        let alone = alarms(&[place(1, 12.0, &[1, 2])], 1);
+        let usual = alarms(&[place(1, 12.0, &[1, 2]), place(2, law().usual_rival(), &[1])], 1);
+        let shared = alarms(&[place(1, 12.0, &[1, 2]), place(2, 9.0, &[1, 5])], 1);
+        let beside = alarms(&[place(1, 12.0, &[1, 2]), place(2, 9.0, &[3, 4])], 1);
+        let copy = alarms(&[place(1, 12.0, &[1, 2]), place(2, 11.0, &[1, 2])], 1);
+        assert!(shared > 5.0 * usual, "{shared} {usual}");
+        assert!((beside / usual - 1.0).abs() < 1e-9, "{beside} {usual}");
+        assert!(copy <= usual && alone <= usual, "{copy} {alone} {usual}");
+        // Wherever it ranks: the stronger one is held down by the weaker just so.
+        let places = [place(2, 12.5, &[1, 5]), place(1, 12.0, &[1, 2])];
+        assert!(alarms(&places, 2) > alarms(&places[..1], 2));
+    }
+
+    #[test]
+    fn what_a_stronger_match_explains_is_left_out() {
+        let both = [place(1, 15.0, &[1, 2]), place(2, 14.0, &[3, 4])];
+        assert_eq!(ranked(&both), [(1, None), (2, None)], "an overlay");
+        let copies = [place(1, 15.0, &[1, 2]), place(2, 14.0, &[1, 2])];
+        assert_eq!(ranked(&copies), [(1, None), (2, Some(1))]);
+        let loops = [place(1, 15.0, &[1, 2, 3]), place(2, 14.0, &[1, 8, 9])];
+        let told = Place { peaks: loops[1].peaks.clone(), ..loops[1].clone() };
+        assert_eq!(
+            ranked(&[loops[0].clone(), told]),
+            [(1, None), (2, None)],
+            "a third is not more"
+        );
+        // Of the second one, the clip has the shared voice only.
+        let mut shared = loops[1].clone();
+        shared.peaks.iter_mut().for_each(|p| p.stands = p.bin < 2000);
+        assert_eq!(ranked(&[loops[0].clone(), shared]), [(1, None)]);
+        // The same track for another part of the clip is another match, for the same part it is not.
+        let mut halves = [place(1, 15.0, &[1]), place(1, 14.0, &[2])];
+        assert_eq!(ranked(&halves), [(1, None)]);
+        (halves[0].frames, halves[1].frames) = (0..FRAMES / 2, FRAMES / 2..FRAMES);
+        assert_eq!(ranked(&halves), [(1, None), (1, None)]);
+    }
+
+    #[test]
+    fn fewer_matches_are_the_first_of_more() {
+        let places: Vec<Place> =
+            (0..9u16).map(|i| place(i.into(), 20.0 - f64::from(i), &[2 * i, 2 * i + 1])).collect();
+        let judged = judge(&places, &law(), f64::INFINITY);
+        let numbers = |most: usize| {
+            let ranked = rank(&clip(), &places, &judged, most);
+            ranked.iter().map(|r| r.place.track.0).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(usize::MAX).len(), 9);
+        for most in 0..9 {
+            assert_eq!(numbers(most), numbers(usize::MAX)[..most]);
+        }
+    }
 }

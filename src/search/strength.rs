@@ -2,6 +2,9 @@
 
 use super::alignment::Alignment;
 use super::playback::Playback;
+use crate::bands::FRAMES;
+use crate::calibration::widths::Widths;
+use crate::calibration::{Calibration, StrengthModel};
 use crate::evidence::PlaceEvidence;
 use crate::evidence::missing::shortfall;
 use crate::evidence::peaks::Evidence;
@@ -9,30 +12,10 @@ use crate::fingerprint::Query;
 use crate::peaks::{Peak, STEPS};
 use std::ops::Range;
 
-/// Half-frames to each side that are tried around an alignment.
-const REFINEMENTS: i64 = 4;
-/// The shortest stretch of a clip that is judged by itself: about a second.
-const SHORTEST_FRAMES: usize = 32;
-/// What a z-score of the bands counts beside one of the peaks.
-const BANDS_WEIGHT: f64 = 1.5;
-/// A z-score of the phases up to this is often chance's, and does not count.
-const USUAL_PHASES_Z: f64 = 1.0;
-/// What the rest of it counts beside a z-score of the peaks, up to a limit: more may be because a
-/// sound, a loop, a whole voice is shared with another track.
-const PHASES_WEIGHT: f64 = 0.5;
-const MOST_PHASES: f64 = 2.0;
-/// This share of a track's peaks may be missing for no reason. What is taken off for the rest, if
-/// all of them were.
-const USUAL_MISSING_RATIO: f64 = 0.03;
-const MISSING_WEIGHT: f64 = 8.0;
-/// What a stretch must have beyond the whole clip, besides the choice among stretches: the beats and
-/// notes that it was chosen by come in groups. In deviations.
-const STRETCH_HANDICAP: f64 = 3.0;
-
 /// An alignment with its evidence.
 #[derive(Clone)]
-pub struct Verified<'a> {
-    pub alignment: Alignment<'a>,
+pub struct Verified {
+    pub alignment: Alignment,
     /// Frames of the clip in which the evidence is found,
     pub frames: Range<usize>,
     /// and those by which it is judged: either these or all.
@@ -45,7 +28,7 @@ pub struct Verified<'a> {
     pub coherence: f64,
 }
 
-impl Verified<'_> {
+impl Verified {
     /// Adds the evidence beside that of the peaks. The clip begins at time `begin_steps` of `peaks`,
     /// the track's, at the clip's speed; `first_bin` is the analysis band's first.
     pub fn add_evidence(
@@ -55,11 +38,15 @@ impl Verified<'_> {
         begin_steps: i64,
         first_bin: usize,
     ) {
-        let Alignment { track, offset_steps, playback, .. } = self.alignment;
+        let Alignment { ref excerpt, offset_steps, playback, .. } = self.alignment;
+        // The excerpt's sub-fingerprints are counted from its own first.
+        let first = i64::from(excerpt.first_sub_fingerprint) * (FRAMES * STEPS as usize) as i64;
         let frames = || self.judged.clone();
         let Playback { tempo, pitch } = playback;
-        let words = &track.sub_fingerprints;
-        let bands_z = query.bands().deviations(words, offset_steps, tempo, pitch, frames());
+        let words = &excerpt.sub_fingerprints;
+        let Calibration { dispersion, strength: model, .. } = query.calibration();
+        let (offset, per_word) = (offset_steps - first, dispersion.per_sub_fingerprint);
+        let bands_z = query.bands().deviations(words, offset, (tempo, pitch), frames(), per_word);
         // Stretching does not keep phases.
         let phases_z = (playback == Playback::UNCHANGED)
             .then(|| query.phases().deviations(peaks, begin_steps, frames()).into());
@@ -70,29 +57,46 @@ impl Verified<'_> {
             phases_z,
             missing_ratio: missing.into(),
         };
-        self.coherence = (phases_z.unwrap_or(0.0) - USUAL_PHASES_Z).max(0.0);
-        self.strength += BANDS_WEIGHT * self.evidence.bands_z
-            + PHASES_WEIGHT * self.coherence.min(MOST_PHASES)
-            - MISSING_WEIGHT * (self.evidence.missing_ratio - USUAL_MISSING_RATIO).max(0.0);
+        self.coherence = coherence_of(model, &self.evidence);
+        self.strength = strength_of(model, &self.evidence);
     }
 }
 
-/// The evidence of an alignment's peaks at a glance, as a z-score: at the place itself and a frame to
-/// each side.
-pub fn glance(query: &Query, alignment: &Alignment<'_>) -> f64 {
-    let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
-    let at = |frames: i64| {
-        let offset = alignment.offset_steps + frames * i64::from(STEPS);
+/// How far the phases alone are above what is usual.
+#[must_use]
+pub fn coherence_of(model: &StrengthModel, evidence: &PlaceEvidence) -> f64 {
+    (evidence.phases_z.unwrap_or(0.0) - model.usual_phases_z).max(0.0)
+}
+
+/// All evidence of a place on one scale: how far it is above what chance gives at one place, as a
+/// z-score.
+#[must_use]
+pub fn strength_of(model: &StrengthModel, evidence: &PlaceEvidence) -> f64 {
+    let missing = (evidence.missing_ratio - model.usual_missing_ratio).max(0.0);
+    evidence.peaks_z
+        + (model.bands_weight * evidence.bands_z
+            + model.phases_weight * coherence_of(model, evidence).min(model.most_phases)
+            - model.missing_weight * missing)
+}
+
+/// The evidence of an alignment's peaks at a glance, as a z-score: at the place itself and one to each
+/// side.
+pub fn glance(query: &Query, alignment: &Alignment) -> f64 {
+    let (levels, peaks) = (query.levels(), &alignment.excerpt.peaks[..]);
+    let at = |places: i64| {
+        let offset = alignment.offset_steps + places * levels.widths().glance_steps;
         levels.weigh(peaks, offset, 0..levels.frames()).deviations()
     };
     (-1..=1).map(at).fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// Refines an alignment that was found at the track's own speed.
-pub fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
-    let (levels, peaks) = (query.levels(), &alignment.track.peaks[..]);
-    let refined = (-REFINEMENTS..=REFINEMENTS).map(|half_frames| {
-        let offset = alignment.offset_steps + half_frames * i64::from(STEPS) / 2;
+pub fn verify(query: &Query, alignment: Alignment) -> Verified {
+    let excerpt = alignment.excerpt.clone();
+    let (levels, peaks) = (query.levels(), &excerpt.peaks[..]);
+    let &Widths { refinements, refinement_steps, .. } = levels.widths();
+    let refined = (-refinements..=refinements).map(|places| {
+        let offset = alignment.offset_steps + places * refinement_steps;
         (offset, levels.weigh(peaks, offset, 0..levels.frames()))
     });
     let stronger =
@@ -104,22 +108,22 @@ pub fn verify<'a>(query: &Query, alignment: Alignment<'a>) -> Verified<'a> {
 /// Finds the part of the clip by which an alignment is judged. This is the whole clip, or the stretch
 /// where the evidence is found if that is stronger even though there are many stretches to choose
 /// from. `evidence` is that of the whole clip, which begins at time `begin_steps` of `peaks`.
-pub fn locate<'a>(
+pub fn locate(
     query: &Query,
-    alignment: Alignment<'a>,
+    alignment: Alignment,
     peaks: &[Peak],
     begin_steps: i64,
     evidence: &Evidence,
-) -> Verified<'a> {
+) -> Verified {
     let levels = query.levels();
     let whole = 0..levels.frames();
     let (mut peaks_z, mut judged) = (evidence.deviations(), whole.clone());
     let frames = levels.extent(peaks, begin_steps).unwrap_or(whole.clone());
-    if frames.len() >= SHORTEST_FRAMES {
+    if frames.len() >= levels.widths().shortest_frames {
         let share = frames.len() as f64 / whole.len() as f64;
         let choices = 1.0 - 2.0 * share.log10();
         let part = levels.weigh(peaks, begin_steps, frames.clone()).deviations();
-        let part = part - choices - STRETCH_HANDICAP;
+        let part = part - choices - query.calibration().strength.stretch_handicap;
         if part > peaks_z {
             (peaks_z, judged) = (part, frames.clone());
         }
@@ -131,20 +135,21 @@ pub fn locate<'a>(
 
 /// What the evidence must have beyond that of a clip that lies on the track as a whole, in deviations:
 /// the less of it does, the more easily chance fits what is left.
-fn overlap_choices(query: &Query, alignment: &Alignment<'_>) -> f64 {
+fn overlap_choices(query: &Query, alignment: &Alignment) -> f64 {
     let frames = query.levels().frames() as f64;
     let frame = |time: i64| {
         (time - alignment.offset_steps) as f64 / f64::from(STEPS) / alignment.playback.tempo
     };
-    let end = i64::from(alignment.track.frames) * i64::from(STEPS);
+    let end = i64::from(alignment.excerpt.track_frames) * i64::from(STEPS);
     let share = (frame(end).min(frames) - frame(0).max(0.0)).max(1.0) / frames;
-    if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + STRETCH_HANDICAP }
+    let handicap = query.calibration().strength.stretch_handicap;
+    if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + handicap }
 }
 
 /// The strongest first. Equally strong ones are in the order of their tracks and times.
-pub fn sort(verified: &mut [Verified<'_>]) {
+pub fn sort(verified: &mut [Verified]) {
     verified.sort_by(|a, b| {
-        let place = |v: &Verified<'_>| (v.alignment.track.id, v.alignment.offset_steps);
+        let place = |v: &Verified| (v.alignment.excerpt.track, v.alignment.offset_steps);
         b.strength.total_cmp(&a.strength).then_with(|| place(a).cmp(&place(b)))
     });
 }

@@ -14,9 +14,6 @@ use std::ops::Range;
 
 /// Alignments whose ratio is narrowed down.
 const NARROWED: usize = 20;
-/// Stretch of the clip, around the landmarks that agree, by which a rung's neighbours are tried: ten
-/// seconds. Over more, half a rung of tempo adds up to too much.
-const WINDOW_FRAMES: usize = 312;
 /// Steps in which neighbours are tried: half a frame at the window's ends, or two thirds of a bin at
 /// the highest frequencies.
 const TEMPO_STEP: f64 = 0.005;
@@ -28,19 +25,15 @@ const FINEST_STEP: f64 = 0.0004;
 const UNCHANGED_REACH: f64 = 0.006;
 
 /// The most evident of a ladder's alignments, each at the ratio between the rungs that fits it best.
-pub(crate) fn tune<'a>(
-    query: &Query,
-    rungs: Vec<Rung<'a>>,
-    first_bin_steps: f64,
-) -> Vec<Alignment<'a>> {
+pub(crate) fn tune(query: &Query, rungs: Vec<Rung>, first_bin_steps: f64) -> Vec<Alignment> {
     let neighbours = Places { shifts: 4, shift_steps: i64::from(STEPS) / 2 };
-    let mut tried: Vec<(Evidence, Rung<'a>)> = (rungs.into_iter())
+    let mut tried: Vec<(Evidence, Rung)> = (rungs.into_iter())
         .map(|rung| {
             let reach = rung.change.rung() / 2.0;
-            let frames = window(query, &rung.alignment, WINDOW_FRAMES);
+            let frames = window(query, &rung.alignment, query.levels().widths().window_frames);
             best_around(
                 query,
-                rung,
+                &rung,
                 (reach, step(rung.change)),
                 neighbours,
                 &frames,
@@ -49,9 +42,9 @@ pub(crate) fn tune<'a>(
         })
         .collect();
     tried.sort_by(|a, b| b.0.deviations().total_cmp(&a.0.deviations()));
-    let mut kept: Vec<Rung<'a>> = Vec::new();
+    let mut kept: Vec<Rung> = Vec::new();
     for (_, rung) in tried {
-        let known = |k: &Rung<'a>| same_place(query, &k.alignment, &rung.alignment);
+        let known = |k: &Rung| same_place(query, &k.alignment, &rung.alignment);
         if kept.len() < NARROWED && !kept.iter().any(known) {
             kept.push(rung);
         }
@@ -61,22 +54,22 @@ pub(crate) fn tune<'a>(
 
 /// An alignment that was found at the track's own speed, under each change that it may have been
 /// found in spite of.
-pub(crate) fn retune<'a>(
+pub(crate) fn retune(
     query: &Query,
-    alignment: Alignment<'a>,
+    alignment: Alignment,
     range: SpeedRange,
     first_bin_steps: f64,
-) -> impl Iterator<Item = Alignment<'a>> {
-    let frames = window(query, &alignment, WINDOW_FRAMES);
+) -> impl Iterator<Item = Alignment> {
+    let frames = window(query, &alignment, query.levels().widths().window_frames);
     Change::ALL.into_iter().map(move |change| {
         let reach = match change {
             Change::Tempo => range.reach(),
             Change::Speed | Change::Pitch => range.reach().min(UNCHANGED_REACH),
         };
-        let rung = Rung { change, log_ratio: 0.0, alignment };
+        let rung = Rung { change, log_ratio: 0.0, alignment: alignment.clone() };
         let places = Places { shifts: 4, shift_steps: i64::from(STEPS) / 2 };
         let ratios = (reach, step(change));
-        let (_, best) = best_around(query, rung, ratios, places, &frames, first_bin_steps);
+        let (_, best) = best_around(query, &rung, ratios, places, &frames, first_bin_steps);
         narrow(query, best, first_bin_steps)
     })
 }
@@ -89,7 +82,7 @@ fn step(change: Change) -> f64 {
 }
 
 /// The frames of the clip around an alignment's pivot.
-fn window(query: &Query, alignment: &Alignment<'_>, length: usize) -> Range<usize> {
+fn window(query: &Query, alignment: &Alignment, length: usize) -> Range<usize> {
     let frames = query.levels().frames();
     let pivot = (alignment.pivot_steps.max(0) / i64::from(STEPS)) as usize;
     let end = (pivot + length / 2).max(length).min(frames);
@@ -104,16 +97,16 @@ struct Places {
 }
 
 /// The ratio and the place that give the most evidence, among ratios up to `reach` away in steps.
-fn best_around<'a>(
+fn best_around(
     query: &Query,
-    rung: Rung<'a>,
+    rung: &Rung,
     (reach, step): (f64, f64),
     places: Places,
     frames: &Range<usize>,
     first_bin_steps: f64,
-) -> (Evidence, Rung<'a>) {
+) -> (Evidence, Rung) {
     let n = (reach / step).ceil() as i32;
-    let mut best = (Evidence::default(), rung);
+    let mut best = (Evidence::default(), rung.clone());
     let mut most = f64::NEG_INFINITY;
     for i in -n..=n {
         let log_ratio = rung.log_ratio + f64::from(i) * step;
@@ -126,8 +119,8 @@ fn best_around<'a>(
                 most = evidence.deviations();
                 let shift = (shift as f64 * alignment.playback.tempo).round() as i64;
                 let offset_steps = alignment.offset_steps + shift;
-                let alignment = Alignment { offset_steps, ..alignment };
-                best = (evidence, Rung { log_ratio, alignment, ..rung });
+                let alignment = Alignment { offset_steps, ..alignment.clone() };
+                best = (evidence, Rung { log_ratio, alignment, change: rung.change });
             }
         }
     }
@@ -135,20 +128,20 @@ fn best_around<'a>(
 }
 
 /// The same alignment played otherwise: what is heard at its pivot stays where it is.
-fn replayed<'a>(alignment: &Alignment<'a>, playback: Playback) -> Alignment<'a> {
+fn replayed(alignment: &Alignment, playback: Playback) -> Alignment {
     let slower = alignment.playback.tempo - playback.tempo;
     let shift = (alignment.pivot_steps as f64 * slower).round() as i64;
-    Alignment { playback, offset_steps: alignment.offset_steps + shift, ..*alignment }
+    Alignment { playback, offset_steps: alignment.offset_steps + shift, ..alignment.clone() }
 }
 
 /// Narrows a ratio down, by ever longer parts of the clip.
-fn narrow<'a>(query: &Query, mut rung: Rung<'a>, first_bin_steps: f64) -> Alignment<'a> {
+fn narrow(query: &Query, mut rung: Rung, first_bin_steps: f64) -> Alignment {
     let places = Places { shifts: 2, shift_steps: i64::from(STEPS) / 4 };
-    let (mut step, mut length) = (step(rung.change), WINDOW_FRAMES);
+    let (mut step, mut length) = (step(rung.change), query.levels().widths().window_frames);
     loop {
         step /= 2.0;
         let frames = window(query, &rung.alignment, length);
-        rung = best_around(query, rung, (2.0 * step, step), places, &frames, first_bin_steps).1;
+        rung = best_around(query, &rung, (2.0 * step, step), places, &frames, first_bin_steps).1;
         if frames.len() >= query.levels().frames() && step < FINEST_STEP {
             break;
         }
@@ -175,20 +168,24 @@ const STEEPEST: f64 = 0.03;
 
 /// Fits the tempo to the times of the peaks that track and clip share: a line through their
 /// differences, by least squares, repeated with less weight for what is far from the line before.
-fn fit_tempo<'a>(query: &Query, alignment: &Alignment<'a>, first_bin_steps: f64) -> Alignment<'a> {
+fn fit_tempo(query: &Query, alignment: &Alignment, first_bin_steps: f64) -> Alignment {
     let pairs = shared_peaks(query, alignment, first_bin_steps);
     let mut line = Line::default();
     for _ in 0..12 {
         line = line.refit(&pairs);
     }
     if pairs.len() < FEWEST_PAIRS || line.slope.is_nan() || line.slope.abs() > STEEPEST {
-        return *alignment;
+        return alignment.clone();
     }
     let before = alignment.playback.tempo;
     let tempo = before / (1.0 + line.slope);
     let fixed = before * line.centre + alignment.offset_steps as f64;
     let offset_steps = (fixed - tempo * (line.centre + line.height)).round() as i64;
-    Alignment { playback: Playback { tempo, ..alignment.playback }, offset_steps, ..*alignment }
+    Alignment {
+        playback: Playback { tempo, ..alignment.playback },
+        offset_steps,
+        ..alignment.clone()
+    }
 }
 
 /// A peak of the track and one of the clip that may be the same.
@@ -201,7 +198,7 @@ struct Pair {
     likeness: f64,
 }
 
-fn shared_peaks(query: &Query, alignment: &Alignment<'_>, first_bin_steps: f64) -> Vec<Pair> {
+fn shared_peaks(query: &Query, alignment: &Alignment, first_bin_steps: f64) -> Vec<Pair> {
     let levels = query.levels();
     let whole = 0..levels.frames();
     let peaks = on_clip(alignment, &whole, first_bin_steps);
@@ -262,10 +259,10 @@ impl Line {
 }
 
 /// Whether two alignments put the middle of the clip at the same place.
-fn same_place(query: &Query, a: &Alignment<'_>, b: &Alignment<'_>) -> bool {
+fn same_place(query: &Query, a: &Alignment, b: &Alignment) -> bool {
     let middle = query.levels().frames() as f64 / 2.0 * f64::from(STEPS);
-    let at = |a: &Alignment<'_>| middle * a.playback.tempo + a.offset_steps as f64;
-    a.track.id == b.track.id && (at(a) - at(b)).abs() <= 4.0 * f64::from(STEPS)
+    let at = |a: &Alignment| middle * a.playback.tempo + a.offset_steps as f64;
+    a.excerpt.track == b.excerpt.track && (at(a) - at(b)).abs() <= 4.0 * f64::from(STEPS)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::fingerprint::Fingerprint;
 use crate::landmark::LandmarkHash;
 use crate::peaks::{Peak, kept};
-use crate::store::{Excerpt, Store, Totals};
+use crate::store::{Excerpt, Excerpted, Store, Totals};
 use crate::units::{STEPS, TrackId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -196,9 +196,9 @@ impl<'t> Oracle<'t> {
             let mut found = vec![BTreeSet::new(); batch.len()];
             let mut before = 0;
             for list in told(store.postings(batch))? {
-                let of_hash = found.get_mut(list.hash as usize).filter(|_| list.hash >= before);
+                let of_hash = found.get_mut(list.of as usize).filter(|_| list.of >= before);
                 let of_hash = of_hash.ok_or("lists are not in the order of hashes")?;
-                before = list.hash;
+                before = list.of;
                 let mut count = 0;
                 for block in list.blocks() {
                     count += 1;
@@ -234,8 +234,9 @@ impl<'t> Oracle<'t> {
             }
         }
         let mut want = Vec::new();
-        for range in &wanted {
-            want.extend((0..self.line.len()).filter_map(|i| self.excerpt(i, range)));
+        for (wanted, range) in (0..).zip(&wanted) {
+            let excerpts = (0..self.line.len()).filter_map(|i| self.excerpt(i, range));
+            want.extend(excerpts.map(|excerpt| Excerpted { wanted, excerpt }));
         }
         let got = told(store.excerpts(&wanted))?;
         same("number of excerpts", &got.len(), &want.len())?;

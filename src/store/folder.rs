@@ -22,7 +22,14 @@ const MOST_MANIFEST_BYTES: u64 = 1 << 30;
 /// The right to write to a folder, until it is dropped. The system ends it with the process.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing would leave it to a child process that another thread is just about to start.
+        let _ = self.file.unlock();
+    }
 }
 
 fn fail<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
@@ -97,7 +104,7 @@ impl Folder {
         let file = options.create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(fail("lock", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(FolderLock { _file: file }),
+            Ok(()) => Ok(FolderLock { file }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path: self.path.clone() }),
             Err(TryLockError::Error(e)) => Err(fail("lock", &path)(e)),
         }

@@ -16,8 +16,8 @@ use std::borrow::{BorrowMut, Cow};
 /// The blocks in which a hash stands, or those of them in one part of a store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PostingList<'s> {
-    /// Which of the hashes that were asked for, by its place among them.
-    pub hash: u32,
+    /// Which of the hashes (or landmarks) that were looked up, by its place among them.
+    pub of: u32,
     /// Number of blocks in the list.
     pub len: u32,
     /// Is added to every block of the list: where the part of the store begins on the line.
@@ -42,7 +42,7 @@ pub struct Widths {
 impl PostingList<'static> {
     /// Encodes blocks, which must ascend: others are left out.
     #[must_use]
-    pub fn encode(hash: u32, blocks: impl IntoIterator<Item = u32>) -> Self {
+    pub fn encode(of: u32, blocks: impl IntoIterator<Item = u32>) -> Self {
         let mut ascending: Vec<u32> = Vec::new();
         for block in blocks {
             if block < u32::MAX && ascending.last().is_none_or(|&last| last < block) {
@@ -56,7 +56,7 @@ impl PostingList<'static> {
         encode(&ascending, widths, &mut writer);
         writer.finish();
         let len = ascending.len() as u32;
-        Self { hash, len, base: 0, widths, first_bit: 0, bytes: bytes.into() }
+        Self { of, len, base: 0, widths, first_bit: 0, bytes: bytes.into() }
     }
 }
 
@@ -244,7 +244,7 @@ mod tests {
             first_bit: u8,
         ) {
             let widths = Widths { narrow, wide };
-            let list = PostingList { hash: 0, len, base: 7, widths, first_bit, bytes: bytes.into() };
+            let list = PostingList { of: 0, len, base: 7, widths, first_bit, bytes: bytes.into() };
             let blocks: Vec<u32> = list.blocks().collect();
             prop_assert!(blocks.windows(2).all(|pair| pair[0] < pair[1]));
             prop_assert!(blocks.len() <= len as usize);
@@ -257,7 +257,7 @@ mod tests {
     fn blocks_out_of_order_are_left_out() {
         let list = PostingList::encode(3, [5, 5, 4, 9, u32::MAX]);
         assert_eq!(list.blocks().collect::<Vec<_>>(), [5, 9]);
-        assert_eq!((list.hash, list.len), (3, 2));
+        assert_eq!((list.of, list.len), (3, 2));
     }
 
     #[test]

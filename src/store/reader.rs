@@ -2,10 +2,11 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::fingerprint::Fingerprint;
+use crate::fingerprint::{Fingerprint, Query};
 use crate::landmark::LandmarkHash;
+use crate::search::{Match, MatchConfig};
 use crate::store::snapshot::Snapshot;
-use crate::store::{Excerpt, PostingList, Store, Totals, TrackEntry};
+use crate::store::{Excerpted, PostingList, Store, Totals, TrackEntry};
 use crate::units::TrackId;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
@@ -99,6 +100,14 @@ impl Reader {
         Ok(Fingerprint::from_parts(peaks, words, placed.duration_s, self.config()))
     }
 
+    /// Finds where a clip comes from, best match first: see [`search`](crate::search::search).
+    ///
+    /// # Errors
+    /// Those of [`find`](crate::search::find).
+    pub fn search(&self, query: &Query, config: &MatchConfig) -> Result<Vec<Match>> {
+        crate::search::search(self, query, config)
+    }
+
     /// What was damaged, where that was passed over: see
     /// [`OpenOptions::skip_damaged`](crate::store::OpenOptions::skip_damaged).
     #[must_use]
@@ -120,19 +129,19 @@ impl Store for Reader {
                 part.segment()?.look_up(hashes, |hash, list| {
                     let (len, base, bytes) = (list.len, part.base, list.bytes.into());
                     let (widths, first_bit) = (list.widths, list.first_bit);
-                    lists.push(PostingList { hash, len, base, widths, first_bit, bytes });
+                    lists.push(PostingList { of: hash, len, base, widths, first_bit, bytes });
                 })
             })?;
         }
         // Of each part, they are in order: this merges them, and leaves those of a hash in the order of
         // parts.
-        lists.sort_by_key(|list| list.hash);
+        lists.sort_by_key(|list| list.of);
         Ok(lists)
     }
 
-    fn excerpts(&self, wanted: &[Range<u32>]) -> Result<Vec<Excerpt>> {
+    fn excerpts(&self, wanted: &[Range<u32>]) -> Result<Vec<Excerpted>> {
         let mut excerpts = Vec::with_capacity(wanted.len());
-        for range in wanted {
+        for (wanted, range) in (0..).zip(wanted) {
             for part in self.snapshot.parts_in(range) {
                 let line = part.line();
                 let blocks = range.start.max(line.start) - line.start
@@ -141,7 +150,8 @@ impl Store for Reader {
                     for number in segment.numbers_in(blocks.clone())? {
                         if !part.is_removed(number) {
                             let placed = segment.placed(number)?;
-                            excerpts.push(segment.excerpt(&placed, blocks.clone(), part.base)?);
+                            let excerpt = segment.excerpt(&placed, blocks.clone(), part.base)?;
+                            excerpts.push(Excerpted { wanted, excerpt });
                         }
                     }
                     Ok(())

@@ -85,7 +85,7 @@ pub fn clips() -> Vec<Clip> {
 /// Both indexes of the whole library.
 pub struct Indexes {
     pub hash: HashIndex,
-    pub kd: KdIndex,
+    pub kd: KdIndex<HashIndex>,
 }
 
 impl Indexes {
@@ -107,7 +107,7 @@ pub fn indexes_of<'a>(tracks: impl IntoIterator<Item = (&'a str, &'a [f32])>) ->
         let fingerprint = fingerprinter.fingerprint(samples, super::rate(RATE_HZ)).unwrap();
         hash.add(TrackInfo::named(name), &fingerprint).unwrap();
     }
-    let kd = KdIndex::new(hash.catalog().clone()).unwrap();
+    let kd = KdIndex::new(hash.clone()).unwrap();
     Indexes { hash, kd }
 }
 

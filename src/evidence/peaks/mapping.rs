@@ -1,20 +1,55 @@
 //! Making a [`LevelMap`], frame by frame.
 
-use super::{BIN_DISTANCES, CELLS, FRAME_DISTANCES, LevelMap, NEIGHBOURHOODS, chance};
+use super::{BIN_DISTANCES, CELLS, Cells, FRAME_DISTANCES, LevelMap};
 use crate::arithmetic::greater;
+use crate::calibration::Calibration;
+use crate::calibration::widths::Widths;
+use crate::config::{Config, StftConfig};
 use crate::packing::make_room;
+use crate::peaks::{Peak, STEPS};
 use crate::peaks::{in_half_db, sliding_max, vertex};
+use std::sync::Arc;
 
-/// Frames to each side that decide what a frame's cells are.
-const REACH: usize = NEIGHBOURHOODS[NEIGHBOURHOODS.len() - 1].0;
 /// So many frames are mapped at once, in order that those of their reach are kept seldom.
 const BATCH: usize = 64;
-/// Frames kept at most.
-const KEPT: usize = BATCH + 2 * REACH;
+
+impl LevelMap {
+    /// A map of peaks alone, where no spectrogram is known: each is the maximum of as large a
+    /// neighbourhood as the picker of `config` compares, and there are no others.
+    pub(crate) fn of_peaks(
+        peaks: &[Peak],
+        frames: usize,
+        config: &Config,
+        calibration: Arc<Calibration>,
+    ) -> Self {
+        let (bins, widths) = (config.stft.bins().max(1), Widths::new(&config.stft));
+        let compared = |&&(dt, df): &&(usize, usize)| {
+            dt <= config.peaks.time_radius_frames && df <= config.peaks.freq_radius_bins
+        };
+        let nested = widths.neighbourhoods.iter();
+        let prominence = nested.take_while(compared).count().max(1) as u8;
+        let mut codes = vec![0; frames * bins * CELLS * CELLS];
+        for peak in peaks {
+            let (frame, bin) = (refined(peak.time), refined(peak.bin.into()));
+            mark(&mut codes, (frames, bins), frame, bin, prominence);
+        }
+        Self::of(Arc::new(Cells { frames, bins, widths, codes, levels: Vec::new() }), calibration)
+    }
+}
+
+/// The nearest whole one to a position in [`STEPS`], and how far beyond it that is.
+fn refined(steps: u32) -> (isize, f32) {
+    let whole = (steps + STEPS / 2) / STEPS;
+    (whole as isize, (f64::from(steps) / f64::from(STEPS) - f64::from(whole)) as f32)
+}
 
 /// Takes a clip's frames and maps them. Of their levels, it keeps those of a few seconds.
+#[derive(Clone)]
 pub(crate) struct LevelMapper {
     bins: usize,
+    widths: Widths,
+    /// Frames kept at most.
+    kept: usize,
     /// The last frames, row after row, in dB.
     levels_db: Vec<f32>,
     /// Which of them are silent.
@@ -25,23 +60,29 @@ pub(crate) struct LevelMapper {
     next: usize,
     /// The maximum of each cell and its direct neighbours.
     highest_db: Vec<f32>,
-    /// One for each part of a cell of all frames.
+    /// The first frame that is not forgotten.
+    begin: usize,
+    /// One for each part of a cell of all frames from there on.
     codes: Vec<u8>,
     levels: Vec<u8>,
     scratch: Vec<f32>,
 }
 
 impl LevelMapper {
-    /// For rows of `bins` levels, of which `frames` are expected.
-    pub fn new(bins: usize, frames: usize) -> Self {
-        let bins = bins.max(1);
+    /// For rows of levels as the transform with `config` gives them, of which `frames` are expected.
+    pub fn new(config: &StftConfig, frames: usize) -> Self {
+        let (bins, widths) = (config.bins().max(1), Widths::new(config));
+        let kept = BATCH + 2 * widths.reach_frames();
         Self {
             bins,
-            levels_db: Vec::with_capacity(KEPT * bins),
-            silent: Vec::with_capacity(KEPT),
+            widths,
+            kept,
+            levels_db: Vec::with_capacity(kept * bins),
+            silent: Vec::with_capacity(kept),
             first: 0,
             next: 0,
             highest_db: Vec::new(),
+            begin: 0,
             codes: Vec::with_capacity(frames * bins * CELLS * CELLS),
             levels: Vec::with_capacity(frames * bins),
             scratch: Vec::new(),
@@ -52,27 +93,82 @@ impl LevelMapper {
     pub fn push(&mut self, levels_db: &[f32], silent: bool) {
         self.levels_db.extend_from_slice(&levels_db[..self.bins]);
         self.silent.push(silent);
-        if self.silent.len() == KEPT {
-            self.map(self.frames() - REACH);
-            let done = self.next - REACH - self.first;
-            self.levels_db.drain(..done * self.bins);
-            self.silent.drain(..done);
-            self.first += done;
+        if self.silent.len() == self.kept {
+            self.advance();
         }
     }
 
-    /// Maps what is left.
-    pub fn finish(mut self) -> LevelMap {
+    /// Maps the frames of which all reach is here, and lets go of the levels that are done with.
+    fn advance(&mut self) {
+        let reach = self.widths.reach_frames();
+        self.map(self.frames().saturating_sub(reach).max(self.next));
+        let done = self.next.saturating_sub(reach).saturating_sub(self.first);
+        self.levels_db.drain(..done * self.bins);
+        self.silent.drain(..done);
+        self.first += done;
+    }
+
+    /// Forgets the first of the frames that are not forgotten, which must be mapped by now. What is
+    /// still to be mapped knows of their levels.
+    pub fn forget(&mut self, frames: usize) {
+        self.codes.drain(..frames * self.bins * CELLS * CELLS);
+        self.levels.drain(..frames * self.bins);
+        self.begin += frames;
+    }
+
+    /// The map of the last `frames` frames that are not forgotten, as if the clip ended here. What
+    /// came before them is known to the first of them.
+    pub fn last(&mut self, frames: usize, calibration: Arc<Calibration>) -> LevelMap {
+        self.advance();
+        let wanted = self.frames() - frames;
+        // Those that are still to be mapped come in any case.
+        let begin = wanted.min(self.next);
+        let frames = self.frames() - begin;
+        let forgotten = (begin - self.begin) * self.bins;
+        let copy = |all: &[u8], from: usize, room: usize| {
+            let mut copy = Vec::with_capacity(room);
+            copy.extend_from_slice(all.get(from..).unwrap_or_default());
+            copy
+        };
+        let cells = frames * self.bins;
+        let codes = copy(&self.codes, forgotten * CELLS * CELLS, cells * CELLS * CELLS);
+        let levels = copy(&self.levels, forgotten, cells);
+        let mut tail = Self {
+            bins: self.bins,
+            widths: self.widths,
+            kept: self.kept,
+            levels_db: self.levels_db.clone(),
+            silent: self.silent.clone(),
+            first: self.first,
+            next: self.next,
+            highest_db: Vec::new(),
+            begin,
+            codes,
+            levels,
+            scratch: Vec::new(),
+        };
+        tail.map(tail.frames());
+        tail.forget(wanted - begin);
+        tail.into_map(calibration)
+    }
+
+    /// Maps what is left, to be weighed by a calibration.
+    pub fn finish(mut self, calibration: Arc<Calibration>) -> LevelMap {
         self.map(self.frames());
         self.codes.shrink_to_fit();
         self.levels.shrink_to_fit();
-        LevelMap {
-            frames: self.frames(),
+        self.into_map(calibration)
+    }
+
+    fn into_map(self, calibration: Arc<Calibration>) -> LevelMap {
+        let cells = Cells {
+            frames: self.frames() - self.begin,
             bins: self.bins,
-            chance: chance(&self.codes, self.bins * CELLS),
+            widths: self.widths,
             codes: self.codes,
             levels: self.levels,
-        }
+        };
+        LevelMap::of(Arc::new(cells), calibration)
     }
 
     /// Number of frames taken.
@@ -82,7 +178,8 @@ impl LevelMapper {
 
     /// Maps the frames from the next to `end`, all that are in their reach being here.
     fn map(&mut self, end: usize) {
-        let cells = (self.frames() - self.codes.len() / (self.bins * CELLS * CELLS)) * self.bins;
+        let there = self.codes.len() / (self.bins * CELLS * CELLS);
+        let cells = (self.frames() - self.begin - there) * self.bins;
         make_room(&mut self.codes, cells * CELLS * CELLS);
         self.codes.resize(self.codes.len() + cells * CELLS * CELLS, 0);
         self.take_highest(end);
@@ -99,7 +196,9 @@ impl LevelMapper {
             maxima.clear();
             maxima.extend(cells.filter(|(_, (level, highest))| level >= highest).map(|(i, _)| i));
             for &bin in &maxima {
-                let prominence = prominence(&self.levels_db, self.bins, frame - self.first, bin);
+                let nested = &self.widths.neighbourhoods;
+                let prominence =
+                    prominence(&self.levels_db, self.bins, nested, frame - self.first, bin);
                 if prominence > 0 {
                     self.mark(frame, bin, prominence);
                 }
@@ -131,28 +230,51 @@ impl LevelMapper {
 
     /// Tells the cells around a maximum of it.
     fn mark(&mut self, frame: usize, bin: usize, prominence: u8) {
-        let frames = self.frames();
-        let (levels_db, first) = (&self.levels_db, self.first);
-        let level = |frame: usize, bin: usize| levels_db[(frame - first) * self.bins + bin];
-        let refine = |at: usize, end: usize, level: &dyn Fn(usize) -> f32| {
-            let inside = at > 0 && at + 1 < end;
-            at as f32 + if inside { vertex(level(at - 1), level(at), level(at + 1)) } else { 0.0 }
+        let (frames, at) = (self.frames() - self.begin, frame - self.first);
+        let level = |at: usize, bin: usize| self.levels_db[at * self.bins + bin];
+        let later = if frame > 0 && frame + 1 < self.frames() {
+            vertex(level(at - 1, bin), level(at, bin), level(at + 1, bin))
+        } else {
+            0.0
         };
-        let frame = refine(frame, frames, &|frame| level(frame, bin));
-        let bin = refine(bin, self.bins, &|at| level(frame.round() as usize, at));
-        let columns = self.bins * CELLS;
-        for (row, frame_class) in around(frame, frames, &FRAME_DISTANCES) {
-            for (column, bin_class) in around(bin, self.bins, &BIN_DISTANCES) {
-                let closeness = 7 - (bin_class * FRAME_DISTANCES.len() + frame_class) as u8;
-                let cell = &mut self.codes[row * columns + column];
-                *cell = (*cell).max(8 * prominence + closeness);
-            }
+        let higher = if bin > 0 && bin + 1 < self.bins {
+            vertex(level(at, bin - 1), level(at, bin), level(at, bin + 1))
+        } else {
+            0.0
+        };
+        // Frames that are forgotten may have maxima that are still to be told of.
+        let frame = frame as isize - self.begin as isize;
+        let (frame, bin) = ((frame, later), (bin as isize, higher));
+        mark(&mut self.codes, (frames, self.bins), frame, bin, prominence);
+    }
+}
+
+/// Tells the cells around a maximum of it. It is at `frame` and `bin`, each a whole number and how far
+/// beyond that it is. There are codes for so many frames and bins.
+fn mark(
+    codes: &mut [u8],
+    (frames, bins): (usize, usize),
+    frame: (isize, f32),
+    bin: (isize, f32),
+    prominence: u8,
+) {
+    for (row, frame_class) in around(frame, frames, &FRAME_DISTANCES) {
+        for (column, bin_class) in around(bin, bins, &BIN_DISTANCES) {
+            let closeness = 7 - (bin_class * FRAME_DISTANCES.len() + frame_class) as u8;
+            let cell = &mut codes[row * bins * CELLS + column];
+            *cell = (*cell).max(8 * prominence + closeness);
         }
     }
 }
 
 /// Number of nested neighbourhoods in which a cell is the one maximum.
-pub(super) fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usize) -> u8 {
+pub(super) fn prominence(
+    levels_db: &[f32],
+    bins: usize,
+    neighbourhoods: &[(usize, usize)],
+    frame: usize,
+    bin: usize,
+) -> u8 {
     let frames = levels_db.len() / bins;
     let level = levels_db[frame * bins + bin];
     let alone = |&(dt, df): &(usize, usize)| {
@@ -163,21 +285,24 @@ pub(super) fn prominence(levels_db: &[f32], bins: usize, frame: usize, bin: usiz
             .sum();
         rivals == 1
     };
-    NEIGHBOURHOODS.iter().take_while(|n| alone(n)).count() as u8
+    neighbourhoods.iter().take_while(|n| alone(n)).count() as u8
 }
 
-/// The cells within the greatest distance of a refined position, with their classes of distance.
+/// The cells within the greatest distance of a refined position, with their classes of distance. These
+/// do not depend on how far on the position is.
 fn around(
-    position: f32,
+    (position, beyond): (isize, f32),
     end: usize,
     distances: &'static [f32],
 ) -> impl Iterator<Item = (usize, usize)> {
     let reach = distances[distances.len() - 1];
-    let first = ((position - reach) * CELLS as f32).ceil().max(0.0) as usize;
-    let last = ((position + reach) * CELLS as f32).floor() as usize;
-    (first..=last.min(end * CELLS - 1)).map(move |cell| {
-        let distance = (cell as f32 / CELLS as f32 - position).abs();
+    let from_position = |distance: f32| (beyond + distance) * CELLS as f32;
+    let first = from_position(-reach).ceil() as isize;
+    let last = from_position(reach).floor() as isize;
+    (first..=last).filter_map(move |part| {
+        let cell = usize::try_from(position * CELLS as isize + part).ok()?;
+        let distance = (part as f32 / CELLS as f32 - beyond).abs();
         let class = distances.iter().position(|&most| distance <= most);
-        (cell, class.unwrap_or(distances.len() - 1))
+        (cell < end * CELLS).then_some((cell, class.unwrap_or(distances.len() - 1)))
     })
 }

@@ -38,7 +38,7 @@ struct Answers {
     prints: Vec<Fingerprint>,
     found: Vec<Option<TrackEntry>>,
     lists: Vec<(u32, Vec<u32>)>,
-    excerpts: Vec<crate::store::Excerpt>,
+    excerpts: Vec<crate::store::Excerpted>,
 }
 
 fn ask(reader: &Reader, tracks: &[Track]) -> Result<Answers> {
@@ -53,7 +53,7 @@ fn ask(reader: &Reader, tracks: &[Track]) -> Result<Answers> {
         prints: tracks.iter().map(|track| reader.fingerprint(track.0)).collect::<Result<_>>()?,
         found: tracks.iter().map(|track| reader.find(&track.1.name)).collect::<Result<_>>()?,
         lists: (reader.postings(&hashes)?.iter())
-            .map(|list| (list.hash, list.blocks().collect()))
+            .map(|list| (list.of, list.blocks().collect()))
             .collect(),
         excerpts: reader.excerpts(&[0..totals.blocks.min(1 << 20), 1..2])?,
     })
