@@ -1,6 +1,7 @@
 //! The example programs, run as their users run them.
 #![cfg(feature = "decode")]
 
+mod indexes;
 mod inputs;
 mod interruption;
 mod long_clips;
