@@ -70,7 +70,12 @@ pub struct Calibration {
 static DEFAULT: Calibration =
     Calibration::read(Reader::new(include_bytes!("calibration/default.bin")));
 
-static SHARED: LazyLock<Arc<Calibration>> = LazyLock::new(|| Arc::new(DEFAULT.clone()));
+/// The same for [`Config::compact`](crate::Config::compact).
+static COMPACT: Calibration =
+    Calibration::read(Reader::new(include_bytes!("calibration/compact.bin")));
+
+static SHARED: LazyLock<[Arc<Calibration>; 2]> =
+    LazyLock::new(|| [Arc::new(DEFAULT.clone()), Arc::new(COMPACT.clone())]);
 
 impl Default for Calibration {
     /// That of the default analysis.
@@ -83,12 +88,12 @@ impl Calibration {
     /// The calibration that comes with the crate for an analysis, if there is one.
     #[must_use]
     pub fn built_in(config_id: ConfigId) -> Option<Arc<Self>> {
-        (SHARED.config_id == config_id).then(Self::of_default)
+        SHARED.iter().find(|c| c.config_id == config_id).cloned()
     }
 
     /// That of the default analysis, shared.
     pub(crate) fn of_default() -> Arc<Self> {
-        Arc::clone(&SHARED)
+        Arc::clone(&SHARED[0])
     }
 
     /// The analysis that it was made for.
