@@ -6,7 +6,8 @@
 //! other peaks. So a [`Calibration`] names its analysis, and a search refuses one of another.
 //!
 //! The program `calibrate` (examples/calibrate) makes calibrations from folders of music. It wrote
-//! those that are built in, too. What is chosen and not fitted, the widths in seconds and Hz within which
+//! that of [`Config::compact`](crate::Config::compact); the default one's numbers are older than it
+//! (docs/calibration.md). What is chosen and not fitted, the widths in seconds and Hz within which
 //! evidence is looked for, is in [`widths`].
 //!
 //! ```
@@ -66,11 +67,11 @@ pub struct Calibration {
     pub law: LawModel,
 }
 
-/// What the program `calibrate` wrote for the default [`Config`](crate::Config).
+/// For the default [`Config`](crate::Config).
 static DEFAULT: Calibration =
     Calibration::read(Reader::new(include_bytes!("calibration/default.bin")));
 
-/// The same for [`Config::compact`](crate::Config::compact).
+/// What the program `calibrate` wrote for [`Config::compact`](crate::Config::compact).
 static COMPACT: Calibration =
     Calibration::read(Reader::new(include_bytes!("calibration/compact.bin")));
 

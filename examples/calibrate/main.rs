@@ -74,13 +74,13 @@ some, loops are mixed into others. Each of these is parted by track: half is fit
 to, a fifth decides between the fits, and of the rest, which nothing has seen, the
 report tells. From all, clips are cut and degraded as the program `evaluate` does.
 
-What is fitted, in this order: how likely each level under a peak is; how far
-evidence spreads by chance; what tells clear clips from others; how much each kind
-of evidence counts, and how often chance goes so far.
+What is fitted, in this order: how likely each level under a peak is; what tells
+clear clips from others; how often chance goes so far. With --weights, how far
+evidence spreads by chance and how much each kind of it counts, too.
 
 Examples:
   calibrate Music --out mine.calibration
-      Half an hour on two cores. mine.calibration.txt tells what was used and how
+      Some twenty minutes on two idle cores. mine.calibration.txt tells what was used and how
       good the result is. Then: match Music clip.mp3 --calibration mine.calibration
   calibrate Music --out mine.calibration --quick
       A minute or two: to see whether it works at all.
