@@ -159,6 +159,11 @@ pub use units::{ConfigId, FrameIndex, SampleRate, TrackId};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The example of how to use a calibration.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/calibration.md")]
+struct CalibrationGuide;
+
 #[cfg(test)]
 mod tests {
     use super::*;

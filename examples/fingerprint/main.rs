@@ -7,6 +7,8 @@
 mod interruption;
 mod saving;
 
+#[path = "../common/analysis.rs"]
+mod analysis;
 #[path = "../common/audio_files.rs"]
 mod audio_files;
 #[path = "../common/distinct.rs"]
@@ -24,8 +26,9 @@ mod progress;
 #[path = "../common/text.rs"]
 mod text;
 
+use analysis::Analysis;
 use clap::Parser;
-use earmark::{Config, Error, HashIndex, IndexLock};
+use earmark::{Error, HashIndex, IndexLock};
 use ingest::Tally;
 use inputs::at_least_one;
 use interruption::Interruption;
@@ -71,6 +74,9 @@ struct Options {
     /// A file that lists more of them, one a line or NUL-separated; `-` for standard input
     #[arg(long, value_name = "LIST")]
     files_from: Option<PathBuf>,
+    /// How audio is analysed, if the index is made
+    #[arg(long, value_enum, default_value_t = Analysis::Default)]
+    analysis: Analysis,
     /// Number of threads [default: one per core]
     #[arg(long, short, value_name = "N", value_parser = at_least_one)]
     jobs: Option<NonZeroUsize>,
@@ -85,7 +91,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<ExitCode, String> {
     let _lock = lock(&options.index)?;
-    let mut index = open_or_new(&options.index)?;
+    let mut index = open_or_new(&options.index, options.analysis)?;
     let files = inputs::gather(&options.paths, options.files_from.as_deref())?;
     let jobs = ordered::jobs_or_all_cores(options.jobs);
 
@@ -147,9 +153,9 @@ fn lock(path: &Path) -> Result<Option<IndexLock>, String> {
     }
 }
 
-fn open_or_new(path: &Path) -> Result<HashIndex, String> {
+fn open_or_new(path: &Path, analysis: Analysis) -> Result<HashIndex, String> {
     let index = match path.try_exists() {
-        Ok(false) => HashIndex::new(Config::default()),
+        Ok(false) => HashIndex::new(analysis.config()),
         _ => HashIndex::open(path),
     };
     index.map_err(|e| e.to_string())

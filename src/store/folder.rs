@@ -110,11 +110,14 @@ impl Folder {
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(fail("lock", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(FolderLock { file }),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked { path: self.path.clone() }),
-            Err(TryLockError::Error(e)) => Err(fail("lock", &path)(e)),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(FolderLock { file }),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(e)) => return Err(fail("lock", &path)(e)),
+            }
         }
+        Err(Error::Locked { path: self.path.clone() })
     }
 
     /// The bytes of the manifest.
