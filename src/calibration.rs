@@ -33,10 +33,8 @@ pub use numbers::{Dispersion, LawModel, QualityModel, StrengthModel};
 
 use crate::error::{Error, Result};
 use crate::sealed::Kind;
-use crate::source::Source;
 use crate::units::ConfigId;
 use layout::{LENGTH, Reader};
-use std::io::{Cursor, Read};
 use std::sync::{Arc, LazyLock};
 
 /// Classes of reference peaks by contrast: from 6 dB up, in steps of 4 dB.
@@ -148,10 +146,12 @@ impl Calibration {
     /// The value in a fixed layout of a few kB, with version, length and checksum.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Cursor::new(Vec::new());
-        // Memory does not refuse what is written into it.
-        let _ = KIND.seal(&mut bytes, |content| content.bytes(&self.write()));
-        bytes.into_inner()
+        let sealed = KIND.seal(|content| {
+            content.bytes(&self.write());
+            Ok(())
+        });
+        // Nothing above fails.
+        sealed.unwrap_or_default()
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
@@ -160,17 +160,8 @@ impl Calibration {
     /// [`Error::BadMagic`], [`Error::Version`] or [`Error::Corrupt`] for other bytes,
     /// [`Error::Config`] for numbers that are out of range.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut source = Source::of_bytes(bytes);
-        let content = KIND.open(&mut source, |content| {
-            let mut bytes = [0; LENGTH];
-            content.read_exact(&mut bytes)?;
-            Ok(bytes)
-        })?;
-        if source.left() > 0 {
-            let detail = "there is more behind it than there should be".into();
-            return Err(Error::Corrupt { what: KIND.name, detail, path: None });
-        }
-        let calibration = Self::read(Reader::of_content(&content));
+        let content = KIND.open(bytes, |content| content.array::<LENGTH>())?;
+        let calibration = Self::read(Reader::of_content(content));
         calibration.validate()?;
         Ok(calibration)
     }

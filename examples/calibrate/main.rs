@@ -28,6 +28,8 @@ mod codec;
 mod degrade;
 #[path = "../common/distinct.rs"]
 mod distinct;
+#[path = "../common/in_memory.rs"]
+mod in_memory;
 #[path = "../common/ingest.rs"]
 mod ingest;
 #[path = "../common/noise.rs"]

@@ -113,7 +113,8 @@ impl<'a> Bench<'a> {
         work: impl Fn(&mut Fingerprinter, &Item<'a>, &[f32], &[(Clip, Query, f64)]) -> Vec<R> + Sync,
     ) -> Result<Vec<R>, String> {
         let items: Vec<Item<'a>> = self.items().into_iter().filter(wanted).collect();
-        let config = self.music.index.catalog().config();
+        let reader = self.music.index.reader();
+        let config = reader.config();
         let start = || Hands {
             fingerprinter: Fingerprinter::new(config.clone()).expect("the index has checked it"),
             spectral: Spectral::default(),
@@ -161,7 +162,7 @@ impl<'a> Bench<'a> {
     /// many peaks tracks have in a second.
     pub fn readings(&self, calibration: &Arc<Calibration>) -> Result<(Counts, f64), String> {
         let fit = |item: &Item<'a>| item.group == Group::Present && item.part == Part::Fit;
-        let hop_s = self.music.index.catalog().config().stft.hop_s();
+        let hop_s = self.music.index.reader().config().stft.hop_s();
         let references = self.references()?;
         let read = self.each(fit, |fingerprinter, item, samples, made| {
             let Ok(track) = fingerprinter.fingerprint(samples, rate()) else { return Vec::new() };
@@ -182,7 +183,7 @@ impl<'a> Bench<'a> {
 
     /// Tracks of the part that is fitted to.
     fn references(&self) -> Result<Vec<Reference>, String> {
-        let config = self.music.index.catalog().config().clone();
+        let config = self.music.index.reader().config().clone();
         let mut fingerprinter = Fingerprinter::new(config).map_err(|e| reason(&e))?;
         let fit = self.music.present.iter().filter(|s| self.music.part(&s.name) == Part::Fit);
         let mut references = Vec::new();
@@ -201,11 +202,12 @@ impl<'a> Bench<'a> {
             calibration: Some(Arc::new(calibration.clone())),
             ..MatchConfig::default()
         };
+        let reader = self.music.index.reader();
         let found = self.each(
             |item| parts.contains(&item.part),
             |_, item, _, made| {
                 let look_up = |(clip, query, _): &(Clip, Query, f64)| {
-                    let places = weighed_places(&self.music.index, query, &matching);
+                    let places = weighed_places(&reader, query, &matching);
                     places.map(|places| Trial {
                         group: item.group,
                         part: item.part,

@@ -3,7 +3,7 @@
 use crate::Options;
 use crate::audio_files::{self, track_name};
 use crate::clips;
-use crate::ingest;
+use crate::in_memory::index_in_memory;
 use crate::opening::open_audio;
 use crate::ordered::in_order;
 use crate::pairs::{self, Pair};
@@ -12,11 +12,10 @@ use crate::plan::{Design, Source};
 use crate::rng::Rng;
 use crate::sources;
 use crate::text::{complain, count, reason};
-use earmark::{Calibration, Config, Fingerprinter, HashIndex, MatchConfig};
+use earmark::{Calibration, Config, Fingerprinter, Index, MatchConfig};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 const FEWEST_TRACKS: usize = 60;
 /// A held-out track of which a clean clip of ten seconds has so few false alarms holds a recording that
@@ -27,7 +26,7 @@ const PROBES: usize = 4;
 const PROBE_S: f64 = 10.0;
 
 pub struct Music {
-    pub index: HashIndex,
+    pub index: Index,
     /// Indexed tracks,
     pub present: Vec<Source>,
     /// and others.
@@ -69,10 +68,9 @@ impl Music {
             let with_role = files.iter().zip(&dealt).filter(|(_, dealt)| dealt.0 == role);
             with_role.map(|(file, _)| file.clone()).collect()
         };
-        let mut index = HashIndex::new(config.clone()).map_err(|e| reason(&e))?;
         let indexed = of(Role::Indexed);
-        ingest::ingest(&mut index, &indexed, jobs, &AtomicBool::new(false), |_| Ok(()))?;
-        let present = sources::indexed(&index, indexed);
+        let index = index_in_memory(config, &indexed, jobs)?;
+        let present = sources::indexed(&index.reader(), indexed);
         let mut music = Self {
             index,
             present,
@@ -98,16 +96,15 @@ impl Music {
         let absent = self.absent.iter().map(|source| source.path.clone());
         let paths: Vec<PathBuf> =
             absent.chain(self.loops.iter().cloned()).chain(self.bases.iter().cloned()).collect();
-        let index = &self.index;
+        let index = self.index.reader();
         let matching = MatchConfig {
             max_matches: 1,
             max_false_alarms: SAME_RECORDING,
             calibration: Some(Arc::clone(calibration)),
             ..MatchConfig::default()
         };
-        let start = || {
-            Fingerprinter::new(index.catalog().config().clone()).expect("the index has checked it")
-        };
+        let start =
+            || Fingerprinter::new(index.config().clone()).expect("the index has checked it");
         let work = |fingerprinter: &mut Fingerprinter, path: &PathBuf| {
             let track = clips::decode(path).ok()?;
             let len = clips::samples(PROBE_S);
@@ -140,10 +137,12 @@ impl Music {
     pub fn mix_pairs(&mut self, pairs: usize, design: &Design, jobs: usize) -> Result<(), String> {
         self.pairs = pairs::mix(self, pairs, design, jobs);
         let mut fingerprinter =
-            Fingerprinter::new(self.index.catalog().config().clone()).map_err(|e| reason(&e))?;
-        for pair in &self.pairs {
-            pairs::index(&mut self.index, &mut fingerprinter, pair)?;
+            Fingerprinter::new(self.index.reader().config().clone()).map_err(|e| reason(&e))?;
+        let mut writer = self.index.writer().map_err(|e| reason(&e))?;
+        for pair in self.pairs.iter().enumerate() {
+            pairs::index(&mut writer, &mut fingerprinter, pair)?;
         }
+        writer.commit().map_err(|e| reason(&e))?;
         Ok(())
     }
 
@@ -154,7 +153,7 @@ impl Music {
 
     /// Hours of the index.
     pub fn hours(&self) -> f64 {
-        self.index.catalog().duration_s() / 3600.0
+        self.index.reader().duration_s() / 3600.0
     }
 }
 

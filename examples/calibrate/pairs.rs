@@ -10,7 +10,7 @@ use crate::plan::{Clip, Design, Source};
 use crate::rng::Rng;
 use crate::spectral::{gain, power};
 use crate::text::reason;
-use earmark::{Fingerprinter, HashIndex, TrackInfo};
+use earmark::{Fingerprinter, TrackInfo, Writer};
 use std::path::{Path, PathBuf};
 
 /// Length of the pieces, and from which to which that of the loops is.
@@ -89,14 +89,14 @@ pub fn mix(music: &Music, pairs: usize, design: &Design, jobs: usize) -> Vec<Pai
 
 /// Adds the piece of a pair that is to be indexed.
 pub fn index(
-    index: &mut HashIndex,
+    writer: &mut Writer,
     fingerprinter: &mut Fingerprinter,
-    pair: &Pair,
+    (number, pair): (usize, &Pair),
 ) -> Result<(), String> {
-    let name = format!("pair {}", index.catalog().tracks().len());
+    let name = format!("pair {number}");
     // A piece in which there is nothing is no pair.
     if let Ok(fingerprint) = fingerprinter.fingerprint(&pair.indexed, rate()) {
-        index.add(TrackInfo::named(name), &fingerprint).map_err(|e| reason(&e))?;
+        writer.add(TrackInfo::named(name), &fingerprint).map_err(|e| reason(&e))?;
     }
     Ok(())
 }

@@ -23,6 +23,8 @@ mod codec;
 mod degrade;
 #[path = "../common/distinct.rs"]
 mod distinct;
+#[path = "../common/in_memory.rs"]
+mod in_memory;
 #[path = "../common/ingest.rs"]
 mod ingest;
 #[path = "../common/noise.rs"]
@@ -51,7 +53,7 @@ use audio_files::track_name;
 use calibration_file::read_calibration;
 use clap::Parser;
 use clips::Maker;
-use earmark::{HashIndex, MatchConfig};
+use earmark::MatchConfig;
 use plan::{Design, Source};
 use progress::Progress;
 use report::{TSV_HEADER, Tally, tsv_line};
@@ -61,7 +63,6 @@ use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
 use text::{complain, count, printed, reason, shown};
 use trial::{Bench, Hands};
 
@@ -203,9 +204,8 @@ fn run(options: &Options) -> Result<(), String> {
     let matching = MatchConfig { calibration, ..MatchConfig::default() };
     let config = options.analysis.config();
     matching.calibration_for(config.id()).map_err(|e| reason(&e))?;
-    let mut index = HashIndex::new(config).map_err(|e| reason(&e))?;
-    ingest::ingest(&mut index, &indexed, jobs, &AtomicBool::new(false), |_| Ok(()))?;
-    let mut present = sources::indexed(&index, indexed);
+    let reader = in_memory::index_in_memory(&config, &indexed, jobs)?.reader();
+    let mut present = sources::indexed(&reader, indexed);
     let mut absent = sources::held_out(held);
     if present.len() < 2 || absent.len() < 2 {
         return Err("too few of the files can be read".into());
@@ -221,7 +221,7 @@ fn run(options: &Options) -> Result<(), String> {
     design.deal(&mut absent, options.absent_clips.unwrap_or(10 * design.cells()), false);
 
     let maker = Maker { design: &design, others };
-    let bench = Bench { index: &index, maker, matching, max_false_alarms: options.false_alarms };
+    let bench = Bench { reader: &reader, maker, matching, max_false_alarms: options.false_alarms };
     let mut tally = Tally::new(&design, options.false_alarms);
     let sources: Vec<Source> = present.into_iter().chain(absent).collect();
     measure(&bench, &sources, jobs, &mut tally, tsv.as_mut())?;
@@ -239,7 +239,7 @@ fn run(options: &Options) -> Result<(), String> {
     let [made_ms, searched_ms] = tally.seconds.map(|s| 1000.0 * s / clips as f64);
     complain(&format!(
         "{clips} clips among {}: {made_ms:.0} ms to degrade one, {searched_ms:.0} ms to look it up",
-        count(index.catalog().tracks().len(), "track")
+        count(reader.len() as usize, "track")
     ));
     Ok(())
 }
@@ -267,7 +267,7 @@ fn measure(
     ordered::in_order(
         sources,
         jobs,
-        || Hands::new(bench.index),
+        || Hands::new(bench.reader),
         |hands, source| bench.try_all(hands, source),
         |source, outcomes| {
             unfit += outcomes.unfit;

@@ -6,7 +6,6 @@
 
 mod answer;
 mod explain;
-mod joined;
 mod json;
 mod pieces;
 mod table;
@@ -18,6 +17,8 @@ mod audio_files;
 mod calibration_file;
 #[path = "../common/distinct.rs"]
 mod distinct;
+#[path = "../common/in_memory.rs"]
+mod in_memory;
 #[path = "../common/ingest.rs"]
 mod ingest;
 #[path = "../common/inputs.rs"]
@@ -38,7 +39,7 @@ mod text;
 use answer::{Answer, Matcher};
 use calibration_file::read_calibration;
 use clap::{Parser, ValueEnum};
-use earmark::{Catalog, Fingerprinter, MatchConfig, SpeedRange};
+use earmark::{Fingerprinter, MatchConfig, SpeedRange};
 use inputs::at_least_one;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -153,8 +154,7 @@ trait Printer {
     fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
-    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, catalog: &Catalog)
-    -> io::Result<()>;
+    fn answer(&mut self, out: &mut dyn Write, answer: &Answer) -> io::Result<()>;
     fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
@@ -185,10 +185,10 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     one_exists(&clips)?;
     let calibration = options.calibration.as_deref().map(read_calibration).transpose()?;
     let jobs = ordered::jobs_or_all_cores(options.jobs);
-    let index = library::open_library(&options.library, jobs)?;
+    let reader = library::open_library(&options.library, jobs)?;
     let matcher = match options.matcher {
-        Lookup::Hash => Matcher::Hash(index),
-        Lookup::Kd => Matcher::kd(index).map_err(|e| text::reason(&e))?,
+        Lookup::Hash => Matcher::Hash(reader),
+        Lookup::Kd => Matcher::kd(reader).map_err(|e| text::reason(&e))?,
     };
     let config = MatchConfig {
         max_matches: options.top.get(),
@@ -198,25 +198,26 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         ..MatchConfig::default()
     };
     // Before any clip is read.
-    config.calibration_for(matcher.catalog().config().id()).map_err(|e| text::reason(&e))?;
+    config.calibration_for(matcher.reader().config().id()).map_err(|e| text::reason(&e))?;
     if let Some(track) = &options.explain {
-        let track = explain::find_track(matcher.catalog(), track)?;
+        let track = explain::find_track(matcher.reader(), track)?;
         let mut all_read = true;
         let mut out = io::stdout().lock();
         let written = explain::explain_all(&mut out, &matcher, &clips, track, &config);
         text::printed(written.map(|read| all_read = read))?;
         return Ok(ExitCode::from(u8::from(!all_read)));
     }
-    let mut printer: Box<dyn Printer + '_> = match options.format {
-        Format::Table => Box::new(table::Table::new(matcher.catalog())),
+    let mut printer: Box<dyn Printer> = match options.format {
+        Format::Table => {
+            Box::new(table::Table::new(matcher.reader()).map_err(|e| text::reason(&e))?)
+        }
         Format::Tsv => Box::new(tsv::Tsv),
         Format::Json => Box::new(json::Json::default()),
     };
     let mut out = io::stdout().lock();
     let mut failed = false;
-    let fingerprinter = || {
-        Fingerprinter::new(matcher.catalog().config().clone()).expect("the index has checked it")
-    };
+    let fingerprinter =
+        || Fingerprinter::new(matcher.reader().config().clone()).expect("the index has checked it");
     let written = printer.begin(&mut out).and_then(|()| {
         ordered::in_order(
             &clips,
@@ -228,7 +229,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
                 if let Some(warning) = answer.warning() {
                     text::complain(&format!("warning: {}: {warning}", shown(&answer.clip)));
                 }
-                printer.answer(&mut out, &answer, matcher.catalog())
+                printer.answer(&mut out, &answer)
             },
         )?;
         printer.end(&mut out)?;

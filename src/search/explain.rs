@@ -153,15 +153,17 @@ pub fn weigh_place(
 ///
 /// ```
 /// use earmark::search::{Outcome, explain};
-/// use earmark::{Config, Fingerprinter, HashIndex, MatchConfig, SampleRate, TrackInfo};
+/// use earmark::{Config, Fingerprinter, Index, MatchConfig, SampleRate, TrackInfo};
 /// # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
 /// let rate = SampleRate::new(8000)?;
 /// let mut fingerprinter = Fingerprinter::new(Config::default())?;
-/// let mut index = HashIndex::new(Config::default())?;
-/// let id = index.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+/// let index = Index::in_memory(Config::default())?;
+/// let mut writer = index.writer()?;
+/// let id = writer.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+/// writer.commit()?;
 ///
 /// let clip = fingerprinter.query(&song[40_000..80_000], rate)?;
-/// let why = explain(&index, &clip, id, &MatchConfig::default())?;
+/// let why = explain(&index.reader(), &clip, id, &MatchConfig::default())?;
 /// assert_eq!(why.outcome, Outcome::Match);
 /// assert!(why.place.unwrap().evidence.peaks_z > 5.0);
 /// # Ok::<(), earmark::Error>(())

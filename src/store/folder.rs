@@ -8,7 +8,6 @@
 //! | `lock` | is locked by the one writer |
 
 use crate::error::{Error, Result};
-use crate::store::manifest;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -123,7 +122,7 @@ impl Folder {
     /// The bytes of the manifest.
     ///
     /// # Errors
-    /// [`Error::Io`] where there is none; for a file of earlier versions [`Error::Version`].
+    /// [`Error::Io`] where there is none; [`Error::IndexFile`] for a file of earlier versions.
     pub fn read_manifest(&self) -> Result<(Vec<u8>, PathBuf)> {
         if self.path.is_file() {
             return Err(self.not_a_folder());
@@ -137,15 +136,12 @@ impl Folder {
 
     /// The error for a file where a folder should be.
     fn not_a_folder(&self) -> Error {
-        let mut head = [0; 12];
+        let mut head = [0; 8];
         let read = File::open(&self.path).and_then(|mut file| file.read_exact(&mut head));
-        let path = Some(self.path.clone());
-        match (read, head) {
-            (Ok(()), [b'E', b'A', b'R', b'M', b'A', b'R', b'K', b'I', version @ ..]) => {
-                let found = u32::from_le_bytes(version);
-                Error::Version { what: "index", found, supported: manifest::VERSION, path }
-            }
-            _ => Error::BadMagic { what: "index", path },
+        let path = self.path.clone();
+        match (read, &head) {
+            (Ok(()), b"EARMARKI") => Error::IndexFile { path },
+            _ => Error::BadMagic { what: "index", path: Some(path) },
         }
     }
 

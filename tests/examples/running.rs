@@ -1,5 +1,6 @@
 //! Runs the example programs, with a limit on their time.
 
+use earmark::Index;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -93,6 +94,12 @@ pub fn index_of(folder: &TempDir) -> PathBuf {
     let (code, _, stderr) = run(command.current_dir(folder.path()).args(["index", "./library/"]));
     assert_eq!((code, stderr.as_str()), (0, ""));
     index
+}
+
+/// Names of the tracks of an index, in its order.
+pub fn names_in(index: &Path) -> Vec<String> {
+    let reader = Index::open(index).unwrap().reader();
+    reader.tracks().map(|track| track.unwrap().name).collect()
 }
 
 pub fn rows(tsv: &str) -> Vec<Vec<&str>> {
