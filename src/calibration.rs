@@ -6,7 +6,8 @@
 //! other peaks. So a [`Calibration`] names its analysis, and a search refuses one of another.
 //!
 //! The program `calibrate` (examples/calibrate) makes calibrations from folders of music. It wrote
-//! those that are built in, too. What is chosen and not fitted, the widths in seconds and Hz within which
+//! that of [`Config::compact`](crate::Config::compact); the default one's numbers are older than it
+//! (docs/calibration.md). What is chosen and not fitted, the widths in seconds and Hz within which
 //! evidence is looked for, is in [`widths`].
 //!
 //! ```
@@ -64,11 +65,16 @@ pub struct Calibration {
     pub law: LawModel,
 }
 
-/// What the program `calibrate` wrote for the default [`Config`](crate::Config).
+/// For the default [`Config`](crate::Config).
 static DEFAULT: Calibration =
     Calibration::read(Reader::new(include_bytes!("calibration/default.bin")));
 
-static SHARED: LazyLock<Arc<Calibration>> = LazyLock::new(|| Arc::new(DEFAULT.clone()));
+/// What the program `calibrate` wrote for [`Config::compact`](crate::Config::compact).
+static COMPACT: Calibration =
+    Calibration::read(Reader::new(include_bytes!("calibration/compact.bin")));
+
+static SHARED: LazyLock<[Arc<Calibration>; 2]> =
+    LazyLock::new(|| [Arc::new(DEFAULT.clone()), Arc::new(COMPACT.clone())]);
 
 impl Default for Calibration {
     /// That of the default analysis.
@@ -81,12 +87,12 @@ impl Calibration {
     /// The calibration that comes with the crate for an analysis, if there is one.
     #[must_use]
     pub fn built_in(config_id: ConfigId) -> Option<Arc<Self>> {
-        (SHARED.config_id == config_id).then(Self::of_default)
+        SHARED.iter().find(|c| c.config_id == config_id).cloned()
     }
 
     /// That of the default analysis, shared.
     pub(crate) fn of_default() -> Arc<Self> {
-        Arc::clone(&SHARED)
+        Arc::clone(&SHARED[0])
     }
 
     /// The analysis that it was made for.

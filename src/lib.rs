@@ -163,6 +163,11 @@ pub use units::{ConfigId, SampleRate, TrackId};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The example of how to use a calibration.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/calibration.md")]
+struct CalibrationGuide;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use health::{Damage, SegmentStats, Stats};
 pub use index::{Index, OpenOptions};
 pub use merging::{MergeTask, Merged};
-pub use postings::{Blocks, PostingList};
+pub use postings::{Blocks, PostingList, Widths};
 pub use reader::Reader;
 pub use writer::Writer;
 

@@ -2,7 +2,7 @@
 
 use crate::ingest::{Ingestion, ingest};
 use crate::text::reason;
-use earmark::{Config, Index, Reader};
+use earmark::{Config, Index};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -10,12 +10,11 @@ use std::sync::atomic::AtomicBool;
 ///
 /// # Errors
 /// There is no memory for it.
-pub fn index_in_memory(files: &[PathBuf], jobs: usize) -> Result<Reader, String> {
-    let config = Config::default();
+pub fn index_in_memory(config: &Config, files: &[PathBuf], jobs: usize) -> Result<Index, String> {
     let index = Index::in_memory(config.clone()).map_err(|e| reason(&e))?;
     let mut writer = index.writer().map_err(|e| reason(&e))?;
-    let how = Ingestion { config: &config, jobs, replace: false, stop: &AtomicBool::new(false) };
+    let how = Ingestion { config, jobs, replace: false, stop: &AtomicBool::new(false) };
     ingest(&mut writer, files, &how, |_| Ok(()))?;
     writer.commit().map_err(|e| reason(&e))?;
-    Ok(index.reader())
+    Ok(index)
 }

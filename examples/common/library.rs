@@ -3,7 +3,7 @@
 use crate::audio_files::expand;
 use crate::in_memory::index_in_memory;
 use crate::text::shown;
-use earmark::{Error, Index, Reader};
+use earmark::{Config, Error, Index, Reader};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ pub fn open_library(path: &Path, jobs: usize) -> Result<Reader, String> {
 
 fn fingerprint_folder(path: &Path, jobs: usize) -> Result<Reader, String> {
     let files: Vec<PathBuf> = expand(&[path.into()])?;
-    let reader = index_in_memory(&files, jobs)?;
+    let reader = index_in_memory(&Config::default(), &files, jobs)?.reader();
     if reader.is_empty() {
         return Err(format!("{}: not one of its files could be fingerprinted", shown(path)));
     }

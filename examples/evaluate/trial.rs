@@ -44,6 +44,8 @@ pub struct Outcome {
 pub struct Bench<'a> {
     pub reader: &'a Reader,
     pub maker: Maker<'a>,
+    /// How the clips are looked up.
+    pub matching: MatchConfig,
     pub max_false_alarms: f64,
 }
 
@@ -110,7 +112,7 @@ impl Bench<'_> {
         let took_to_make = begun.elapsed();
         let begun = Instant::now();
         // Whatever chance gives, so that its odds can be counted.
-        let config = MatchConfig { max_false_alarms: f64::INFINITY, ..MatchConfig::default() };
+        let config = MatchConfig { max_false_alarms: f64::INFINITY, ..self.matching.clone() };
         // A clip in which there is nothing to look for gets no answer.
         let matches = match hands.fingerprinter.query(&samples, rate()) {
             Ok(query) => self.reader.search(&query, &config).map_err(|e| reason(&e))?,

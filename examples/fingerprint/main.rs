@@ -6,6 +6,8 @@
 
 mod interruption;
 
+#[path = "../common/analysis.rs"]
+mod analysis;
 #[path = "../common/audio_files.rs"]
 mod audio_files;
 #[path = "../common/distinct.rs"]
@@ -23,8 +25,9 @@ mod progress;
 #[path = "../common/text.rs"]
 mod text;
 
+use analysis::Analysis;
 use clap::Parser;
-use earmark::{Config, Error, Index, Reader};
+use earmark::{Error, Index, Reader};
 use ingest::{Ingestion, Tally};
 use inputs::at_least_one;
 use interruption::Interruption;
@@ -71,6 +74,9 @@ struct Options {
     /// A file that lists more of them, one a line or NUL-separated; `-` for standard input
     #[arg(long, value_name = "LIST")]
     files_from: Option<PathBuf>,
+    /// How audio is analysed, if the index is made
+    #[arg(long, value_enum, default_value_t = Analysis::Default)]
+    analysis: Analysis,
     /// Fingerprint files again whose names are in the index, and replace their tracks
     #[arg(long)]
     replace: bool,
@@ -91,7 +97,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<ExitCode, String> {
     let files = inputs::gather(&options.paths, options.files_from.as_deref())?;
-    let index = open_or_create(&options.index)?;
+    let index = open_or_create(&options.index, options.analysis)?;
     // This also finds out whether it can be written to: better known now than after hours of work.
     let mut writer = index.writer().map_err(|e| e.to_string())?;
     let jobs = ordered::jobs_or_all_cores(options.jobs);
@@ -132,14 +138,14 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     }))
 }
 
-fn open_or_create(path: &Path) -> Result<Index, String> {
+fn open_or_create(path: &Path, analysis: Analysis) -> Result<Index, String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.exists()) {
         return Err(format!("cannot make {}: there is no folder {}", shown(path), shown(folder)));
     }
     let index = match Index::open(path) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-            Index::create(path, Config::default())
+            Index::create(path, analysis.config())
         }
         opened => opened,
     };

@@ -13,6 +13,8 @@ mod tsv;
 
 #[path = "../common/audio_files.rs"]
 mod audio_files;
+#[path = "../common/calibration_file.rs"]
+mod calibration_file;
 #[path = "../common/distinct.rs"]
 mod distinct;
 #[path = "../common/in_memory.rs"]
@@ -35,6 +37,7 @@ mod progress;
 mod text;
 
 use answer::{Answer, Matcher};
+use calibration_file::read_calibration;
 use clap::{Parser, ValueEnum};
 use earmark::{Fingerprinter, MatchConfig, SpeedRange};
 use inputs::at_least_one;
@@ -108,6 +111,9 @@ struct Options {
     /// Leave out matches that chance would give more often than this per clip
     #[arg(long, value_name = "X", default_value_t = 0.001, value_parser = positive)]
     false_alarms: f64,
+    /// What was fitted for your music, as the program `calibrate` wrote it [default: that of the library]
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
     /// Say why this track was found in each clip, or why not, in place of the matches: its name
     /// in the index, or a part of it
     #[arg(long, value_name = "TRACK", conflicts_with = "format")]
@@ -177,6 +183,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     // First what is quickly found to be wrong.
     let clips = inputs::gather(&options.clips, options.files_from.as_deref())?;
     one_exists(&clips)?;
+    let calibration = options.calibration.as_deref().map(read_calibration).transpose()?;
     let jobs = ordered::jobs_or_all_cores(options.jobs);
     let reader = library::open_library(&options.library, jobs)?;
     let matcher = match options.matcher {
@@ -187,8 +194,11 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         max_matches: options.top.get(),
         max_false_alarms: options.false_alarms,
         speed: options.speed,
+        calibration,
         ..MatchConfig::default()
     };
+    // Before any clip is read.
+    config.calibration_for(matcher.reader().config().id()).map_err(|e| text::reason(&e))?;
     if let Some(track) = &options.explain {
         let track = explain::find_track(matcher.reader(), track)?;
         let mut all_read = true;

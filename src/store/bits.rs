@@ -1,19 +1,22 @@
 //! Numbers of any number of bits in bytes, the lowest bit first.
 
+use std::borrow::BorrowMut;
+
 /// At most so many bits can be read or written at once, wherever they begin in a byte.
 pub(crate) const MOST_BITS: u32 = 57;
 
 /// Appends numbers to bytes, bit by bit.
-pub(crate) struct BitWriter<'a> {
-    bytes: &'a mut Vec<u8>,
+#[derive(Debug, Default)]
+pub(crate) struct BitWriter<B> {
+    bytes: B,
     /// Bits that do not make up a byte yet,
     bits: u64,
     /// and their number, below 8.
     count: u32,
 }
 
-impl<'a> BitWriter<'a> {
-    pub fn new(bytes: &'a mut Vec<u8>) -> Self {
+impl<B: BorrowMut<Vec<u8>>> BitWriter<B> {
+    pub fn new(bytes: B) -> Self {
         Self { bytes, bits: 0, count: 0 }
     }
 
@@ -23,7 +26,7 @@ impl<'a> BitWriter<'a> {
         self.bits |= number << self.count;
         self.count += bits;
         while self.count >= 8 {
-            self.bytes.push(self.bits as u8);
+            self.bytes.borrow_mut().push(self.bits as u8);
             self.bits >>= 8;
             self.count -= 8;
         }
@@ -39,10 +42,12 @@ impl<'a> BitWriter<'a> {
     }
 
     /// Fills the last byte up with zeros.
-    pub fn finish(self) {
+    pub fn finish(&mut self) -> &mut B {
         if self.count > 0 {
-            self.bytes.push(self.bits as u8);
+            self.bytes.borrow_mut().push(self.bits as u8);
+            (self.bits, self.count) = (0, 0);
         }
+        &mut self.bytes
     }
 }
 
@@ -63,6 +68,87 @@ fn load_last(bytes: &[u8], at: usize) -> u64 {
     rest.iter().take(8).rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
+/// Reads numbers one after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct BitReader<'s> {
+    bytes: &'s [u8],
+    /// Where the next number begins.
+    bit: usize,
+    /// The bits from there on,
+    word: u64,
+    /// of which so many are right.
+    ready: u32,
+}
+
+impl<'s> BitReader<'s> {
+    #[inline]
+    pub fn new(bytes: &'s [u8]) -> Self {
+        Self { bytes, bit: 0, word: 0, ready: 0 }
+    }
+
+    pub fn bytes(&self) -> &'s [u8] {
+        self.bytes
+    }
+
+    pub fn bit(&self) -> usize {
+        self.bit
+    }
+
+    /// Goes on elsewhere.
+    #[inline]
+    pub fn go_to(&mut self, bit: usize) {
+        (self.bit, self.ready) = (bit, 0);
+    }
+
+    /// Makes sure that so many bits, below [`MOST_BITS`], are ready.
+    #[inline(always)]
+    fn prepare(&mut self, bits: u32) {
+        if self.ready < bits {
+            self.word = load(self.bytes, self.bit);
+            self.ready = MOST_BITS - 1;
+        }
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, bits: u32) {
+        self.word >>= bits;
+        self.bit += bits as usize;
+        self.ready = self.ready.saturating_sub(bits);
+    }
+
+    /// Whether there are nothing but zeros as far as can be seen.
+    #[inline]
+    pub fn is_at_end(&mut self) -> bool {
+        self.prepare(MOST_BITS - 1);
+        self.word & ones(MOST_BITS - 1) == 0
+    }
+
+    /// The next number of so many bits, below [`MOST_BITS`].
+    #[inline(always)]
+    pub fn take(&mut self, bits: u32) -> u64 {
+        self.prepare(bits);
+        let number = self.word & ones(bits);
+        self.skip(bits);
+        number
+    }
+
+    /// The next number in unary, up to 32: so many zeros and a one. `None` where it is larger.
+    #[inline(always)]
+    pub fn unary(&mut self) -> Option<u32> {
+        // Small ones need no look at what comes next.
+        let mut zeros = self.word.trailing_zeros();
+        if zeros >= self.ready {
+            self.prepare(MOST_BITS - 1);
+            zeros = self.word.trailing_zeros();
+            if zeros > 32 {
+                return None;
+            }
+        }
+        self.skip(zeros + 1);
+        Some(zeros)
+    }
+}
+
 /// A number whose lowest `bits` (up to 63) are set.
 #[inline(always)]
 pub(crate) fn ones(bits: u32) -> u64 {
@@ -75,6 +161,26 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn unary_numbers_come_back(numbers in prop::collection::vec((0u32..33, any::<u64>(), 0u32..57), 0..50)) {
+            let mut bytes = Vec::new();
+            let mut writer = BitWriter::new(&mut bytes);
+            for &(small, number, bits) in &numbers {
+                writer.zeros(small);
+                writer.put(1, 1);
+                writer.put(number & ones(bits), bits);
+            }
+            writer.finish();
+            let mut reader = BitReader::new(&bytes);
+            for &(small, number, bits) in &numbers {
+                prop_assert!(!reader.is_at_end());
+                prop_assert_eq!(reader.unary(), Some(small));
+                prop_assert_eq!(reader.take(bits), number & ones(bits));
+            }
+            prop_assert!(reader.is_at_end());
+            prop_assert_eq!(reader.unary(), None);
+        }
+
         #[test]
         fn numbers_come_back(numbers in prop::collection::vec((any::<u64>(), 0u32..57, 0u32..70), 0..50)) {
             let mut bytes = Vec::new();
@@ -90,6 +196,11 @@ mod tests {
                 at += (bits + gap) as usize;
             }
             prop_assert_eq!(bytes.len(), at.div_ceil(8));
+            let mut reader = BitReader::new(&bytes);
+            for &(number, bits, gap) in &numbers {
+                prop_assert_eq!(reader.take(bits), number & ones(bits));
+                reader.go_to(reader.bit() + gap as usize);
+            }
             prop_assert_eq!(load(&bytes, 8 * bytes.len() + 5), 0);
         }
     }

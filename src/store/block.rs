@@ -80,7 +80,7 @@ impl BlockCoder {
         let begin = bytes.len();
         put(bytes, u32::try_from(peaks.len()).ok()?);
         let first_frame = block.checked_mul(self.frames)?;
-        let mut writer = BitWriter::new(bytes);
+        let mut writer = BitWriter::new(&mut *bytes);
         let (mut frame, mut of_frame) = (0, 0);
         for peak in peaks {
             let at = kept::frame(peak).checked_sub(first_frame).filter(|&at| at < self.frames)?;

@@ -83,6 +83,25 @@ impl Reader {
         stats
     }
 
+    /// How many postings are in lists of a block, of two or three, of four to seven, and so on; those of each
+    /// segment counted apart. All lists are read for it.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where a segment is damaged.
+    pub fn list_lengths(&self) -> Result<Vec<u64>> {
+        let mut lengths: Vec<u64> = Vec::new();
+        for part in &self.snapshot.parts {
+            self.snapshot.try_part(part, |_, segment| {
+                segment.each_length(|len| {
+                    let magnitude = len.ilog2() as usize;
+                    lengths.resize(lengths.len().max(magnitude + 1), 0);
+                    lengths[magnitude] += u64::from(len);
+                })
+            })?;
+        }
+        Ok(lengths)
+    }
+
     /// Reads everything, and names what is damaged: every page, every track, every name.
     #[must_use]
     pub fn verify(&self) -> Vec<Damage> {
@@ -155,7 +174,13 @@ fn verify(part: &Part) -> Option<Damage> {
         let placed = segment.placed(number).ok()?;
         Some((placed.id, segment.name(&placed).ok().map(String::from)))
     };
-    let tracks = hurt.into_iter().filter_map(track).collect();
+    let all = hurt.len();
+    let tracks: Vec<_> = hurt.into_iter().filter_map(track).collect();
+    if tracks.len() < all {
+        let (unknown, first, last) = (all - tracks.len(), part.known.first_id, part.known.last_id);
+        details
+            .insert(format!("{unknown} tracks cannot be named, with ids from {first} to {last}"));
+    }
     let detail = details.into_iter().collect::<Vec<_>>().join("; ");
     Some(Damage { path, detail, tracks })
 }

@@ -12,7 +12,8 @@ use zerocopy::little_endian::{F64, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 const MAGIC: [u8; 8] = *b"EARMARKM";
-pub(crate) const VERSION: u32 = 1;
+/// Earlier ones were single files.
+pub(crate) const VERSION: u32 = 5;
 const WHAT: &str = "index";
 
 /// What it begins with. Then come the analysis, the calibration, the segments, the removed tracks of all
@@ -171,7 +172,9 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Manifest> {
         let of_segment: Vec<Removed> = of_segment.iter().map(RemovedRecord::get).collect();
         let after = segments.last().is_none_or(|(last, _)| last.last_id < known.first_id);
         let in_order = of_segment.is_sorted_by(|a, b| a.number < b.number)
-            && of_segment.is_sorted_by(|a, b| a.first_block < b.first_block);
+            && of_segment.is_sorted_by(|a, b| {
+                a.first_block.checked_add(a.blocks).is_some_and(|end| end <= b.first_block)
+            });
         let inside = of_segment.iter().all(|removed| {
             let end = removed.first_block.checked_add(removed.blocks);
             removed.number < known.tracks && end.is_some_and(|end| end <= known.blocks)

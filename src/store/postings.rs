@@ -1,17 +1,17 @@
-//! Lists of postings as bytes.
+//! Lists of postings as bits.
 //!
-//! A list names blocks in ascending order, each once, in the code of P. Elias ("Efficient storage and
-//! retrieval by content and address of static files", 1974) and R. Fano (1971). The lowest
-//! [`low_bits`](PostingList::low_bits) bits of all blocks stand first, one after the other. What is above
-//! them comes in unary: a one for each block, a zero for each step to the next number. Bits fill bytes from
-//! the lowest up, and the last byte is filled up with zeros. A list of one block has all its bits among the
-//! low ones, and no unary part.
+//! A list names blocks in ascending order, each once, by the blocks that lie between each and the one
+//! before (or the beginning of the line). These numbers are of two kinds: small ones, where something comes
+//! again in the same track, and large ones from track to track. So they have two widths, and a list is
 //!
-//! That is two to three bits a block beyond the logarithm of the mean distance, and all low bits are found
-//! without those before.
+//! - a bit for each block: whether its number is wide; left out if both widths are the same,
+//! - then the numbers, one after the other.
+//!
+//! Bits fill bytes from the lowest up. To read a number, only the flags of those before must be known, so
+//! that one does not wait for another to be loaded.
 
 use crate::store::bits::{BitWriter, MOST_BITS, load, ones};
-use std::borrow::Cow;
+use std::borrow::{BorrowMut, Cow};
 
 /// The blocks in which a hash stands, or those of them in one part of a store.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,10 +22,21 @@ pub struct PostingList<'s> {
     pub len: u32,
     /// Is added to every block of the list: where the part of the store begins on the line.
     pub base: u32,
-    /// Number of low bits of each block, 32 at most.
-    pub low_bits: u8,
-    /// The blocks, less `base`.
+    /// How its numbers are written.
+    pub widths: Widths,
+    /// The bit of `bytes` at which it begins, below 8.
+    pub first_bit: u8,
+    /// The list, and perhaps what follows it.
     pub bytes: Cow<'s, [u8]>,
+}
+
+/// Numbers of bits, 32 at most, that the numbers of a list take up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Widths {
+    /// Of those that are marked by 0,
+    pub narrow: u8,
+    /// and by 1. The same as `narrow` if they are not marked.
+    pub wide: u8,
 }
 
 impl PostingList<'static> {
@@ -34,15 +45,18 @@ impl PostingList<'static> {
     pub fn encode(of: u32, blocks: impl IntoIterator<Item = u32>) -> Self {
         let mut ascending: Vec<u32> = Vec::new();
         for block in blocks {
-            if ascending.last().is_none_or(|&last| last < block) {
+            if block < u32::MAX && ascending.last().is_none_or(|&last| last < block) {
                 ascending.push(block);
             }
         }
-        let len = ascending.len() as u32;
-        let low_bits = low_bits(len, ascending.last().map_or(0, |&last| u64::from(last) + 1));
+        let (choice, widths) = choose(&ascending);
+        debug_assert_eq!(narrow(choice, widths.wide), widths.narrow);
         let mut bytes = Vec::new();
-        encode(&ascending, low_bits, &mut bytes);
-        Self { of, len, base: 0, low_bits, bytes: bytes.into() }
+        let mut writer = BitWriter::new(&mut bytes);
+        encode(&ascending, widths, &mut writer);
+        writer.finish();
+        let len = ascending.len() as u32;
+        Self { of, len, base: 0, widths, first_bit: 0, bytes: bytes.into() }
     }
 }
 
@@ -50,88 +64,111 @@ impl PostingList<'_> {
     /// The blocks of the line, in ascending order. Damaged bytes give others, or fewer.
     #[must_use]
     pub fn blocks(&self) -> Blocks<'_> {
-        Blocks::new(&self.bytes, self.base, self.len, self.low_bits)
+        Blocks::new(&self.bytes, self.first_bit, self.base, self.len, self.widths)
     }
 }
 
-/// The number of low bits of `len` blocks out of `universe`.
-pub(crate) fn low_bits(len: u32, universe: u64) -> u8 {
-    let bits = match len {
-        0 => 0,
-        1 => u64::BITS - universe.saturating_sub(1).leading_zeros(),
-        _ => (universe / u64::from(len)).max(1).ilog2(),
-    };
-    bits.min(32) as u8
+/// Number of ways to choose the narrow width for a wide one.
+pub(crate) const CHOICES: u32 = 8;
+
+/// The narrow width that a number below [`CHOICES`] stands for.
+pub(crate) fn narrow(choice: u32, wide: u8) -> u8 {
+    match choice {
+        0 => wide,
+        1..=4 => (2 * choice as u8 + 1).min(wide),
+        _ => wide.saturating_sub(9 - choice as u8),
+    }
 }
 
-/// Bytes that a list of `len` blocks out of `universe` may take up, whichever they are.
-pub(crate) fn room(len: u32, universe: u64) -> usize {
-    let (len, bits) = (u64::from(len), u32::from(low_bits(len, universe)));
-    let high = if len < 2 { 0 } else { len + (universe.saturating_sub(1) >> bits) };
-    usize::try_from((len * u64::from(bits) + high).div_ceil(8)).unwrap_or(usize::MAX)
+/// The widths that suit a list best, and the choice that the narrow one is.
+pub(crate) fn choose(blocks: &[u32]) -> (u32, Widths) {
+    let mut of_width = [0u64; 33];
+    numbers(blocks).for_each(|number| of_width[(u32::BITS - number.leading_zeros()) as usize] += 1);
+    let widest = of_width.iter().rposition(|&count| count > 0).unwrap_or(0);
+    // One at least, so that there are no more numbers than bits.
+    let wide = (widest as u8).max(1);
+    let bits = |choice: &u32| {
+        let narrow = narrow(*choice, wide);
+        let few: u64 = of_width[..=usize::from(narrow)].iter().sum();
+        let (all, flags) = (blocks.len() as u64, u64::from(narrow != wide));
+        few * u64::from(narrow) + (all - few) * u64::from(wide) + all * flags
+    };
+    let choice = (0..CHOICES).min_by_key(bits).unwrap_or(0);
+    (choice, Widths { narrow: narrow(choice, wide), wide })
+}
+
+/// The numbers that stand for blocks, which ascend.
+fn numbers(blocks: &[u32]) -> impl Iterator<Item = u32> {
+    let before = std::iter::once(0).chain(blocks.iter().map(|block| block + 1));
+    blocks.iter().zip(before).map(|(block, next)| block - next)
 }
 
 /// Appends blocks, which ascend.
-pub(crate) fn encode(blocks: &[u32], low_bits: u8, bytes: &mut Vec<u8>) {
-    let bits = u32::from(low_bits);
-    let mut writer = BitWriter::new(bytes);
-    blocks.iter().for_each(|&block| writer.put(u64::from(block) & ones(bits), bits));
-    if blocks.len() > 1 {
-        let mut before = 0;
-        for &block in blocks {
-            let high = (u64::from(block) >> bits) as u32;
-            writer.zeros(high - before);
-            writer.put(1, 1);
-            before = high;
-        }
+pub(crate) fn encode<B>(blocks: &[u32], widths: Widths, writer: &mut BitWriter<B>)
+where
+    B: BorrowMut<Vec<u8>>,
+{
+    let [narrow, wide] = [widths.narrow, widths.wide].map(u32::from);
+    let is_wide = |number: u32| u64::from(number) > ones(narrow);
+    if narrow != wide {
+        numbers(blocks).for_each(|number| writer.put(is_wide(number).into(), 1));
     }
-    writer.finish();
+    for number in numbers(blocks) {
+        writer.put(number.into(), if is_wide(number) { wide } else { narrow });
+    }
 }
+
+/// Number of bits of a list of `len` blocks that begins at a bit.
+#[inline]
+pub(crate) fn length(bytes: &[u8], bit: usize, len: u32, widths: Widths) -> u64 {
+    let [narrow, wide] = [widths.narrow, widths.wide].map(u64::from);
+    let len = u64::from(len);
+    if narrow == wide {
+        return len * wide;
+    }
+    let (mut marked, mut done) = (0, 0);
+    while done < len && bit / 8 + (done / 8) as usize <= bytes.len() {
+        let here = (len - done).min(u64::from(CHUNK_BITS));
+        let flags = load(bytes, bit + done as usize) & ones(here as u32);
+        marked += u64::from(flags.count_ones());
+        done += here;
+    }
+    len * (narrow + 1) + marked * (wide - narrow)
+}
+
+/// Flags that are looked at together.
+const CHUNK_BITS: u32 = MOST_BITS - 1;
 
 /// Decodes a list.
 #[derive(Clone, Debug)]
 pub struct Blocks<'s> {
     bytes: &'s [u8],
-    base: u32,
-    bits: u32,
-    len: u32,
-    /// Blocks that are done.
-    read: u32,
-    /// Bit at which the next low bits begin,
-    low_at: usize,
-    /// and the unary code,
-    unary_at: usize,
-    /// and, counted from there, its part that was read last,
-    chunk_at: u64,
-    /// of which the ones are left that are not done.
-    chunk: u64,
-    /// No block is below this.
-    least: u32,
+    narrow: u32,
+    wide: u32,
+    /// Blocks that are left.
+    left: u32,
+    /// Flags of the next of them,
+    flags: u64,
+    /// how many these are,
+    flags_left: u32,
+    /// and where the next ones are.
+    flags_at: usize,
+    /// Where the next number is.
+    at: usize,
+    /// The least that the next block can be.
+    next: u32,
 }
 
-/// Bits of unary code that are looked at together.
-const CHUNK_BITS: u32 = MOST_BITS - 1;
-
 impl<'s> Blocks<'s> {
-    pub(crate) fn new(bytes: &'s [u8], base: u32, len: u32, low_bits: u8) -> Self {
-        let bits = u32::from(low_bits).min(32);
-        let unary_at = usize::try_from(u64::from(bits) * u64::from(len)).unwrap_or(usize::MAX);
-        let chunk = load(bytes, unary_at) & ones(CHUNK_BITS);
-        Self { bytes, base, bits, len, read: 0, low_at: 0, unary_at, chunk_at: 0, chunk, least: 0 }
-    }
-
-    /// Goes on to the part of the unary code that has the next one.
-    #[inline(never)]
-    fn next_chunk(&mut self) -> Option<()> {
-        while self.chunk == 0 {
-            self.chunk_at += u64::from(CHUNK_BITS);
-            let bit = self.unary_at.checked_add(usize::try_from(self.chunk_at).ok()?)?;
-            if bit / 8 >= self.bytes.len() {
-                return None;
-            }
-            self.chunk = load(self.bytes, bit) & ones(CHUNK_BITS);
-        }
-        Some(())
+    pub(crate) fn new(bytes: &'s [u8], first_bit: u8, base: u32, len: u32, widths: Widths) -> Self {
+        let wide = u32::from(widths.wide).min(32);
+        let narrow = u32::from(widths.narrow).min(wide);
+        let flags_at = usize::from(first_bit);
+        let flags = if narrow == wide { 0 } else { len as usize };
+        // No list has more blocks than bits.
+        let left = u32::try_from(bytes.len() * 8).map_or(len, |bits| bits.min(len));
+        let at = flags_at + flags;
+        Self { bytes, narrow, wide, left, flags: 0, flags_left: 0, flags_at, at, next: base }
     }
 }
 
@@ -140,29 +177,30 @@ impl Iterator for Blocks<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<u32> {
-        if self.read == self.len {
+        if self.left == 0 {
             return None;
         }
-        let low = load(self.bytes, self.low_at) & ones(self.bits);
-        self.low_at += self.bits as usize;
-        let mut high = 0;
-        if self.len > 1 {
-            if self.chunk == 0 {
-                self.next_chunk()?;
+        let mut width = self.wide;
+        if self.narrow != self.wide {
+            if self.flags_left == 0 {
+                self.flags = load(self.bytes, self.flags_at);
+                self.flags_at += CHUNK_BITS as usize;
+                self.flags_left = CHUNK_BITS;
             }
-            // All that stands before it but ones is steps.
-            high = self.chunk_at + u64::from(self.chunk.trailing_zeros()) - u64::from(self.read);
-            self.chunk &= self.chunk - 1;
+            width = if self.flags & 1 == 0 { self.narrow } else { self.wide };
+            self.flags >>= 1;
+            self.flags_left -= 1;
         }
-        self.read += 1;
-        let block = u32::try_from(high << self.bits | low).ok()?;
-        let block = block.checked_add(self.base).filter(|&block| block >= self.least)?;
-        self.least = block.checked_add(1)?;
+        let number = (load(self.bytes, self.at) & ones(width)) as u32;
+        self.at += width as usize;
+        self.left -= 1;
+        let block = self.next.checked_add(number)?;
+        self.next = block.checked_add(1)?;
         Some(block)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some((self.len - self.read) as usize))
+        (0, Some(self.left as usize))
     }
 }
 
@@ -177,15 +215,23 @@ mod tests {
             blocks in prop_oneof![
                 prop::collection::btree_set(0u32..u32::MAX - 1, 0..200),
                 prop::collection::btree_set(0u32..300, 0..200),
+                prop::collection::btree_set(prop_oneof![0u32..99, 99_000u32..99_099, 0u32..99_999], 0..200),
             ],
-            base in 0u32..2,
+            base in 0u32..2, first_bit in 0u8..8,
         ) {
-            let list = PostingList { base, ..PostingList::encode(0, blocks.iter().copied()) };
+            let list = PostingList::encode(0, blocks.iter().copied());
             prop_assert_eq!(list.len as usize, blocks.len());
+            prop_assert_eq!(length(&list.bytes, 0, list.len, list.widths).div_ceil(8), list.bytes.len() as u64);
+            // Elsewhere.
+            let mut bytes = Vec::new();
+            let mut writer = BitWriter::new(&mut bytes);
+            writer.put(ones(first_bit.into()), first_bit.into());
+            encode(&blocks.iter().copied().collect::<Vec<_>>(), list.widths, &mut writer);
+            writer.put(ones(9), 9);
+            writer.finish();
+            let list = PostingList { base, first_bit, bytes: bytes.into(), ..list };
             let expected: Vec<u32> = blocks.iter().map(|block| block + base).collect();
             prop_assert_eq!(list.blocks().collect::<Vec<_>>(), expected);
-            let universe = blocks.last().map_or(0, |&last| u64::from(last) + 1);
-            prop_assert!(list.bytes.len() <= room(list.len, universe));
             for end in 0..list.bytes.len() {
                 let cut = PostingList { bytes: list.bytes[..end].into(), ..list.clone() };
                 prop_assert!(cut.blocks().count() <= blocks.len());
@@ -194,9 +240,11 @@ mod tests {
 
         #[test]
         fn any_bytes_give_ascending_blocks(
-            bytes in prop::collection::vec(any::<u8>(), 0..200), len in 0u32..100, low_bits: u8,
+            bytes in prop::collection::vec(any::<u8>(), 0..200), len in 0u32..100, narrow: u8, wide: u8,
+            first_bit: u8,
         ) {
-            let list = PostingList { of: 0, len, base: 7, low_bits, bytes: bytes.into() };
+            let widths = Widths { narrow, wide };
+            let list = PostingList { of: 0, len, base: 7, widths, first_bit, bytes: bytes.into() };
             let blocks: Vec<u32> = list.blocks().collect();
             prop_assert!(blocks.windows(2).all(|pair| pair[0] < pair[1]));
             prop_assert!(blocks.len() <= len as usize);
@@ -207,18 +255,21 @@ mod tests {
 
     #[test]
     fn blocks_out_of_order_are_left_out() {
-        let list = PostingList::encode(3, [5, 5, 4, 9]);
+        let list = PostingList::encode(3, [5, 5, 4, 9, u32::MAX]);
         assert_eq!(list.blocks().collect::<Vec<_>>(), [5, 9]);
         assert_eq!((list.of, list.len), (3, 2));
     }
 
     #[test]
     fn a_list_is_as_documented() {
-        // Blocks 1, 2 and 9 of 10: one low bit each, 1 0 1; above it 0, 1 and 4: 1, 01, 0001.
-        let list = PostingList::encode(0, [1, 2, 9]);
-        assert_eq!((list.low_bits, &*list.bytes), (1, &[0b0010_1101, 0b10][..]));
-        // One block has no unary part.
+        // 1, 2, 3 and 200 in three bits or eight.
+        let list = PostingList::encode(0, [1, 4, 8, 209, 212, 215, 218]);
+        assert_eq!(list.widths, Widths { narrow: 3, wide: 8 });
+        let bits = [0b000_1000, 0b011_010_001 << 7, 200 << 16, 0b010_010_010 << 24];
+        let bits: u64 = bits.iter().sum();
+        assert_eq!(list.bytes[..], bits.to_le_bytes()[..5]);
+        // One number has no flag.
         let list = PostingList::encode(0, [300]);
-        assert_eq!((list.low_bits, &*list.bytes), (9, &[44, 1][..]));
+        assert_eq!((list.widths, &*list.bytes), (Widths { narrow: 9, wide: 9 }, &[44, 1][..]));
     }
 }

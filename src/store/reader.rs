@@ -140,9 +140,9 @@ impl Store for Reader {
         for part in &self.snapshot.parts {
             self.snapshot.try_part(part, |_, _| {
                 part.segment()?.look_up(hashes, |hash, list| {
-                    let (len, low_bits) = (list.len, list.low_bits);
-                    let bytes = list.bytes.into();
-                    lists.push(PostingList { of: hash, len, base: part.base, low_bits, bytes });
+                    let (len, base, bytes) = (list.len, part.base, list.bytes.into());
+                    let (widths, first_bit) = (list.widths, list.first_bit);
+                    lists.push(PostingList { of: hash, len, base, widths, first_bit, bytes });
                 })
             })?;
         }

@@ -8,12 +8,14 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::landmark::LandmarkHash;
 use crate::peaks::Peak;
+use crate::store::bits::BitReader;
 use crate::store::block::BlockCoder;
+use crate::store::postings::Widths;
 use crate::store::{Excerpt, TrackEntry, postings, varint};
 use crate::tags::Tags;
 use crate::units::TrackId;
 use checked::Checked;
-use layout::{Footer, GROUP_BLOCKS, NameRecord, SECTIONS, TrackRecord};
+use layout::{Footer, GROUP_BLOCKS, NameRecord, SECTIONS, TrackRecord, key};
 use std::ops::Range;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -23,14 +25,14 @@ pub(crate) use build::SegmentBuilder;
 pub(crate) use layout::Section;
 pub(crate) use merge::{Source, merge};
 
+#[cfg(test)]
+pub(crate) use writing::reseal;
+
 mod build;
 mod checked;
 mod layout;
 mod merge;
 mod writing;
-
-/// Short lists are the most, so that what they take up is not worked out again and again.
-const SHORT: usize = 64;
 
 /// A segment in bytes of any kind.
 #[derive(Debug)]
@@ -38,8 +40,10 @@ pub(crate) struct Segment<D> {
     data: Checked<D>,
     footer: Footer,
     coder: BlockCoder,
-    /// Low bits and bytes of short lists, by their lengths.
-    short: Box<[(u8, usize); SHORT]>,
+    /// Low bits of the step from a key to the next.
+    step_bits: u32,
+    /// How the only block of a list is written.
+    single: Widths,
 }
 
 /// Where a track lies in a segment.
@@ -64,7 +68,8 @@ impl Placed {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct List<'s> {
     pub len: u32,
-    pub low_bits: u8,
+    pub widths: Widths,
+    pub first_bit: u8,
     pub bytes: &'s [u8],
 }
 
@@ -79,16 +84,13 @@ impl<D: AsRef<[u8]>> Segment<D> {
             let (expected, found) = (config.id(), footer.config_id());
             return Err(Error::ConfigMismatch { expected, found });
         }
-        let universe = u64::from(footer.blocks());
-        let short = std::array::from_fn(|len| {
-            let len = len as u32;
-            (postings::low_bits(len, universe), postings::room(len, universe))
-        });
+        let block_bits = writing::block_bits(footer.blocks());
         Ok(Self {
             data: Checked::new(data, footer.pages_end(), path),
+            step_bits: writing::step_bits(footer.slot_shift()),
             footer,
             coder: BlockCoder::new(config),
-            short: Box::new(short),
+            single: Widths { narrow: block_bits, wide: block_bits },
         })
     }
 
@@ -359,7 +361,7 @@ impl<D: AsRef<[u8]>> Segment<D> {
         let shift = self.footer.slot_shift();
         for hash in hashes {
             slots.push(match self.footer.has(*hash) {
-                true => self.slot((hash.0 >> shift) as usize)?,
+                true => self.slot((key(hash.0) >> shift) as usize)?,
                 false => 0..0,
             });
         }
@@ -367,10 +369,11 @@ impl<D: AsRef<[u8]>> Segment<D> {
             if slot.is_empty() {
                 continue;
             }
-            let mut entries = self.entries(self.bytes(Section::Postings, slot)?, hash.0 >> shift);
+            let key = key(hash.0);
+            let mut entries = self.entries(self.bytes(Section::Postings, slot)?, key >> shift);
             while let Some((entry, list)) = entries.next()? {
-                if entry >= hash.0 {
-                    if entry == hash.0 {
+                if entry >= key {
+                    if entry == key {
                         found(i, list);
                     }
                     break;
@@ -389,10 +392,10 @@ impl<D: AsRef<[u8]>> Segment<D> {
         Ok(ends[0].get() as usize..ends[1].get() as usize)
     }
 
-    /// The hashes in the bytes of a slot, with their lists.
+    /// The keys in the bytes of a slot, with their lists.
     fn entries<'s>(&'s self, bytes: &'s [u8], slot: u32) -> Entries<'s, D> {
         let first = slot << self.footer.slot_shift();
-        Entries { segment: self, bytes, next: first }
+        Entries { segment: self, bits: BitReader::new(bytes), next: first }
     }
 }
 
@@ -404,15 +407,16 @@ pub(crate) fn name_hash(name: &str) -> u64 {
 /// Goes through the lists of a slot.
 struct Entries<'s, D> {
     segment: &'s Segment<D>,
-    bytes: &'s [u8],
-    /// The least that the next hash can be.
+    bits: BitReader<'s>,
+    /// The least that the next key can be.
     next: u32,
 }
 
 impl<'s, D: AsRef<[u8]>> Entries<'s, D> {
     #[inline]
     fn next(&mut self) -> Result<Option<(u32, List<'s>)>> {
-        if self.bytes.is_empty() {
+        // What fills up the last byte has no ones.
+        if self.bits.is_at_end() {
             return Ok(None);
         }
         self.read().map(Some).ok_or_else(|| self.segment.corrupt("a list of postings cannot be"))
@@ -420,23 +424,29 @@ impl<'s, D: AsRef<[u8]>> Entries<'s, D> {
 
     #[inline]
     fn read(&mut self) -> Option<(u32, List<'s>)> {
-        let head = varint::take(&mut self.bytes)?;
-        let hash = self.next.checked_add(head >> 2)?;
-        let len = match head & 3 {
-            3 => varint::take(&mut self.bytes)?.checked_add(4)?,
-            few => few + 1,
-        };
-        let universe = self.segment.blocks();
-        let (low_bits, room) = match self.segment.short.get(len as usize) {
-            Some(&known) => known,
-            None if len > universe => return None,
-            None => {
-                (postings::low_bits(len, universe.into()), postings::room(len, universe.into()))
-            }
-        };
-        let (bytes, rest) = self.bytes.split_at_checked(room)?;
-        self.bytes = rest;
-        self.next = hash.checked_add(1)?;
-        Some((hash, List { len, low_bits, bytes }))
+        let bits = &mut self.bits;
+        let low = self.segment.step_bits;
+        let step = bits.unary()?.checked_shl(low)? | bits.take(low) as u32;
+        let key = self.next.checked_add(step)?;
+        let magnitude = bits.unary()?;
+        let len = 1u32.checked_shl(magnitude)? | bits.take(magnitude) as u32;
+        let mut widths = self.segment.single;
+        if len > 1 {
+            let wide = u32::from(widths.wide).checked_sub(bits.unary()?)? as u8;
+            let choice = bits.take(postings::CHOICES.ilog2()) as u32;
+            widths = Widths { narrow: postings::narrow(choice, wide), wide };
+        }
+        if len > self.segment.blocks() || widths.wide == 0 {
+            return None;
+        }
+        let (begin, bytes) = (bits.bit(), bits.bytes());
+        let end = begin as u64 + postings::length(bytes, begin, len, widths);
+        if end > 8 * bytes.len() as u64 {
+            return None;
+        }
+        bits.go_to(end as usize);
+        self.next = key.checked_add(1)?;
+        let (first_bit, bytes) = ((begin % 8) as u8, &bytes[begin / 8..]);
+        Some((key, List { len, widths, first_bit, bytes }))
     }
 }

@@ -5,7 +5,10 @@ use crate::store::{Index, OpenOptions, Writer};
 use crate::testing::rng;
 use crate::{Config, Error, TrackInfo};
 
+mod damage;
+mod format;
 pub(crate) mod kills;
+mod writers;
 
 /// What is done to an index, and what should be in it.
 struct Trial {

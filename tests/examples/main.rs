@@ -1,6 +1,10 @@
 //! The example programs, run as their users run them.
 #![cfg(feature = "decode")]
 
+mod calibrating;
+#[path = "../common/mod.rs"]
+mod common;
+mod indexes;
 mod inputs;
 mod interruption;
 mod long_clips;

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::packing::make_room;
 use crate::store::block::BlockCoder;
-use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, TrackRecord};
+use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, TrackRecord, key};
 use crate::store::segment::name_hash;
 use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
 use crate::store::snapshot::counted_s;
@@ -28,7 +28,7 @@ pub(crate) struct SegmentBuilder {
     text: Vec<u8>,
     lengths: Vec<u16>,
     features: Vec<u8>,
-    /// Hash and block, the hash above.
+    /// The hash's key, and below it the block.
     postings: Vec<u64>,
     frames: u64,
     duration_s: f64,
@@ -97,7 +97,7 @@ impl SegmentBuilder {
             let frame = landmark.time.saturating_add(STEPS / 2) / STEPS;
             let block = first_block + (frame / self.coder.frames()).min(blocks - 1);
             let hash = landmark.hash(&self.config.landmarks);
-            self.postings.push(u64::from(hash.0) << 32 | u64::from(block));
+            self.postings.push(u64::from(key(hash.0)) << 32 | u64::from(block));
         }
         self.names.push(NameRecord {
             hash: name_hash(&info.name).into(),

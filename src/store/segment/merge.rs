@@ -112,8 +112,12 @@ pub(crate) fn merge<D: AsRef<[u8]>, W: Write>(
     drop(names);
     out.next_section();
     features(sources, &runs, &mut out, failed)?;
-    let hashes = sources.iter().map(|source| source.segment.hashes()).sum();
-    // There are no more than there can be.
+    // What footers say, and no more than there is room for: a list takes three bits at least.
+    let hashes = sources.iter().map(|source| {
+        let segment = source.segment;
+        segment.hashes().min(3 * segment.footer.section(Section::Postings).len() as u64)
+    });
+    let hashes = hashes.sum();
     let mut writer = PostingsWriter::new(blocks, hashes);
     postings(sources, &runs, &mut writer, &mut out, failed)?;
     writer.finish(&mut out).map_err(failed)?;
@@ -176,7 +180,7 @@ struct Lists<'s, D> {
     slot: u32,
     slots: u32,
     entries: Entries<'s, D>,
-    /// The hash that comes next, and its list.
+    /// The key that comes next, and its list.
     next: Option<(u32, List<'s>)>,
 }
 
@@ -192,8 +196,8 @@ impl<'s, D: AsRef<[u8]>> Lists<'s, D> {
     fn advance(&mut self) -> Result<()> {
         loop {
             self.next = self.entries.next()?;
-            if let Some((hash, _)) = self.next {
-                if hash >> self.segment.footer.slot_shift() != self.slot - 1 {
+            if let Some((key, _)) = self.next {
+                if key >> self.segment.footer.slot_shift() != self.slot - 1 {
                     return Err(self.segment.corrupt("a hash is in a slot of others"));
                 }
                 return Ok(());
@@ -219,10 +223,10 @@ fn postings<D: AsRef<[u8]>, W: Write>(
     let lists = sources.iter().map(|source| Lists::new(source.segment));
     let mut lists = lists.collect::<Result<Vec<_>>>()?;
     let mut blocks: Vec<u32> = Vec::new();
-    while let Some(hash) = lists.iter().filter_map(|l| Some(l.next?.0)).min() {
+    while let Some(key) = lists.iter().filter_map(|l| Some(l.next?.0)).min() {
         blocks.clear();
         for (lists, runs) in lists.iter_mut().zip(runs) {
-            let Some((_, list)) = lists.next.filter(|next| next.0 == hash) else { continue };
+            let Some((_, list)) = lists.next.filter(|next| next.0 == key) else { continue };
             let before = blocks.len();
             let mut run = 0;
             for block in list.blocks() {
@@ -240,13 +244,23 @@ fn postings<D: AsRef<[u8]>, W: Write>(
             lists.advance()?;
         }
         if !blocks.is_empty() {
-            writer.put(hash, &blocks, out).map_err(failed)?;
+            writer.put(key, &blocks, out).map_err(failed)?;
         }
     }
     Ok(())
 }
 
 impl<D: AsRef<[u8]>> Segment<D> {
+    /// Calls `each` with the number of blocks in each list.
+    pub fn each_length(&self, mut each: impl FnMut(u32)) -> Result<()> {
+        let mut lists = Lists::new(self)?;
+        while let Some((_, list)) = lists.next {
+            each(list.len);
+            lists.advance()?;
+        }
+        Ok(())
+    }
+
     /// Reads all lists of postings.
     ///
     /// # Errors
@@ -272,7 +286,7 @@ impl<D: AsRef<[u8]>> Segment<D> {
 
 impl List<'_> {
     pub fn blocks(&self) -> Blocks<'_> {
-        let Self { len, low_bits, bytes } = *self;
-        Blocks::new(bytes, 0, len, low_bits)
+        let Self { len, widths, first_bit, bytes } = *self;
+        Blocks::new(bytes, first_bit, 0, len, widths)
     }
 }
