@@ -105,6 +105,7 @@ pub mod index;
 pub mod kdtree;
 pub mod landmark;
 pub mod lock;
+pub mod monitor;
 pub mod peaks;
 pub mod resample;
 pub mod search;

@@ -29,11 +29,14 @@ pub use matches::{Match, Span};
 
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
-use alignment::{Alignment, LEAD, first_bin_steps, on_clip};
+pub(crate) use alignment::{Alignment, LEAD, first_bin_steps, on_clip};
 use candidates::{LandmarkIndex, alignments};
-use decision::Law;
+pub(crate) use decision::Law;
+pub(crate) use playback::Playback;
+pub(crate) use ranking::share_of;
 use ranking::{judge, rank};
-use strength::{Verified, glance, locate, sort, verify};
+pub(crate) use strength::Verified;
+use strength::{glance, locate, sort, verify};
 
 /// Places that are refined, and judged by stretches of the clip: the strongest by their peaks at a
 /// glance.

@@ -112,6 +112,40 @@ impl LevelMap {
         evidence
     }
 
+    /// The evidence of each frame of the clip by itself, for the place of [`weigh`](Self::weigh): what
+    /// the track's peaks in it say beyond what chance would.
+    #[must_use]
+    pub fn by_frame(
+        &self,
+        peaks: &[Peak],
+        offset_steps: i64,
+        frames: Range<usize>,
+    ) -> Vec<FrameEvidence> {
+        let frames = frames.start.min(self.frames)..frames.end.min(self.frames);
+        let mut found = vec![FrameEvidence::default(); frames.len()];
+        let begin = frames.start;
+        self.visit(peaks, offset_steps, frames, |frame, llr, moments| {
+            let found = &mut found[frame - begin];
+            found.peaks += 1;
+            found.excess += llr - moments.mean;
+            found.variance += moments.variance;
+        });
+        found
+    }
+
+    /// Some of the frames, with what the whole clip says about chance.
+    pub(crate) fn part(&self, frames: Range<usize>) -> Self {
+        let of_frame = self.bins * CELLS * CELLS;
+        let levels = frames.start * self.bins..frames.end * self.bins;
+        Self {
+            frames: frames.len(),
+            bins: self.bins,
+            codes: self.codes[frames.start * of_frame..frames.end * of_frame].to_vec(),
+            levels: self.levels.get(levels).unwrap_or_default().to_vec(),
+            chance: self.chance.clone(),
+        }
+    }
+
     /// The stretch of frames of the clip in which an alignment's evidence is found: where the sum of
     /// log-likelihood ratios grows most. `None` where it grows nowhere.
     #[must_use]
@@ -219,6 +253,29 @@ impl Evidence {
         }
         let spread = 1.0 + OVERDISPERSION * f64::from(self.peaks);
         f64::from(self.sum - self.mean) / (f64::from(self.variance) * spread).sqrt()
+    }
+}
+
+/// The evidence of one frame: see [`LevelMap::by_frame`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct FrameEvidence {
+    /// Number of the track's peaks that fall on the frame.
+    pub peaks: u32,
+    /// Sum of their log-likelihood ratios in nats, less what chance gives on average.
+    pub excess: f32,
+    /// Variance of what chance gives, if the peaks were independent.
+    pub variance: f32,
+}
+
+impl FrameEvidence {
+    /// The evidence of several frames in standard deviations above what chance gives.
+    #[must_use]
+    pub fn deviations(frames: &[Self]) -> f64 {
+        let sum = |of: fn(&Self) -> f32| frames.iter().map(|f| f64::from(of(f))).sum::<f64>();
+        let peaks: f64 = frames.iter().map(|f| f64::from(f.peaks)).sum();
+        let variance = sum(|f| f.variance) * (1.0 + OVERDISPERSION * peaks);
+        if variance <= 0.0 { 0.0 } else { sum(|f| f.excess) / variance.sqrt() }
     }
 }
 

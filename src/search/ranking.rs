@@ -177,7 +177,7 @@ fn common_frames(a: &Verified<'_>, b: &Verified<'_>) -> Range<usize> {
 
 /// Share of some peaks that have one of `others` within a frame and a bin. Both are in the order of
 /// their frames.
-fn share_of(peaks: &[Peak], others: &[Peak]) -> f64 {
+pub(crate) fn share_of(peaks: &[Peak], others: &[Peak]) -> f64 {
     let reach = i64::from(STEPS);
     let shared = peaks.iter().filter(|p| {
         let time = i64::from(p.time);
