@@ -4,7 +4,6 @@
 //! cargo run --release --example fingerprint -- library.earmark fixtures/library
 //! ```
 
-mod interruption;
 mod saving;
 
 #[path = "../common/audio_files.rs"]
@@ -15,6 +14,10 @@ mod distinct;
 mod ingest;
 #[path = "../common/inputs.rs"]
 mod inputs;
+#[path = "../common/interruption.rs"]
+mod interruption;
+#[path = "../common/number.rs"]
+mod number;
 #[path = "../common/opening.rs"]
 mod opening;
 #[path = "../common/ordered.rs"]
@@ -27,8 +30,8 @@ mod text;
 use clap::Parser;
 use earmark::{Config, Error, HashIndex, IndexLock};
 use ingest::Tally;
-use inputs::at_least_one;
 use interruption::Interruption;
+use number::at_least_one;
 use saving::Saving;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;

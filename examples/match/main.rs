@@ -24,6 +24,8 @@ mod inputs;
 mod label;
 #[path = "../common/library.rs"]
 mod library;
+#[path = "../common/number.rs"]
+mod number;
 #[path = "../common/opening.rs"]
 mod opening;
 #[path = "../common/ordered.rs"]
@@ -36,7 +38,7 @@ mod text;
 use answer::{Answer, Matcher};
 use clap::{Parser, ValueEnum};
 use earmark::{Catalog, Fingerprinter, MatchConfig, SpeedRange};
-use inputs::at_least_one;
+use number::at_least_one;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
