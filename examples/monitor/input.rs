@@ -6,7 +6,7 @@ use earmark::config::StftConfig;
 use earmark::{AudioReader, SampleRate};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -14,6 +14,9 @@ use std::thread;
 const WAITING: usize = 64;
 /// Samples of a raw block.
 const BLOCK: usize = 2048;
+
+/// A decoder that gives no sound for so many bytes is made anew: four seconds of MP3.
+const LEAST_LOST_BYTES: usize = 1 << 16;
 
 /// Types of raw samples.
 #[derive(Clone, Copy, ValueEnum)]
@@ -85,12 +88,14 @@ fn read_encoded(stft: &StftConfig, sender: &SyncSender<Piece>) {
     let ended = Arc::new(AtomicBool::new(false));
     let mut heard = false;
     while !ended.load(Ordering::Relaxed) {
-        let source = Stdin { ended: Arc::clone(&ended) };
+        let unheard = Arc::new(Unheard::default());
+        let source = Stdin { ended: Arc::clone(&ended), unheard: Arc::clone(&unheard) };
         let trouble = match AudioReader::from_reader(source, None, stft) {
             Ok(mut reader) => loop {
                 match reader.next_block() {
                     Ok(Some(block)) => {
                         heard = true;
+                        unheard.heard();
                         let piece = Piece::Samples(block.to_vec(), stft.sample_rate);
                         if sender.send(piece).is_err() {
                             return;
@@ -114,14 +119,44 @@ fn read_encoded(stft: &StftConfig, sender: &SyncSender<Piece>) {
     }
 }
 
+/// Bytes that were read since there was sound.
+#[derive(Default)]
+struct Unheard {
+    bytes: AtomicUsize,
+    /// The most that there were between two blocks of sound.
+    most: AtomicUsize,
+    blocks: AtomicUsize,
+}
+
+impl Unheard {
+    fn heard(&self) {
+        let bytes = self.bytes.swap(0, Ordering::Relaxed);
+        // More is read ahead for the first blocks.
+        if self.blocks.fetch_add(1, Ordering::Relaxed) > 2 {
+            self.most.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a decoder that found sound finds none any more: the stream has another rate by now.
+    fn is_lost(&self) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        most > 0 && self.bytes.load(Ordering::Relaxed) > LEAST_LOST_BYTES.max(4 * most)
+    }
+}
+
 /// Standard input, which cannot be read twice.
 struct Stdin {
     ended: Arc<AtomicBool>,
+    unheard: Arc<Unheard>,
 }
 
 impl Read for Stdin {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.unheard.is_lost() {
+            return Ok(0);
+        }
         let read = io::stdin().lock().read(buffer)?;
+        self.unheard.bytes.fetch_add(read, Ordering::Relaxed);
         if read == 0 && !buffer.is_empty() {
             self.ended.store(true, Ordering::Relaxed);
         }
