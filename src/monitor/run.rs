@@ -130,11 +130,11 @@ impl Playing {
             told_s: None,
             trail,
         };
-        playing.settle(0);
+        playing.settle(u64::MAX);
         playing
     }
 
-    /// Finds its end anew, and forgets what is no more needed for that.
+    /// Finds its end anew, and forgets frames that are so long before what holds it.
     pub fn settle(&mut self, look_back: u64) {
         self.end = self.trail.end_of_run(self.inside).max(self.end.min(self.inside));
         if let Some(limit) = self.limit {

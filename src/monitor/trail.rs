@@ -14,6 +14,8 @@ const CLOSE_FRAMES: usize = 94;
 const STRETCHES: [usize; 6] = [32, 64, 128, 256, 512, 1024];
 /// z-score from which on such a stretch does.
 const BELONGS_Z: f64 = 4.0;
+/// Evidence of a frame, in nats, that is usual at least: some noise has as much by chance.
+const LEAST_USUAL: f64 = 0.1;
 /// Share of the usual evidence from which on a frame speaks for the run.
 const SHARE: f64 = 0.35;
 
@@ -103,7 +105,7 @@ fn outward(inside: &[FrameEvidence], beyond: &[FrameEvidence]) -> usize {
 /// The evidence of a frame, on average.
 fn usual(frames: &[FrameEvidence]) -> f64 {
     let sum: f64 = frames.iter().map(|f| f64::from(f.excess)).sum();
-    (sum / frames.len().max(1) as f64).max(0.01)
+    (sum / frames.len().max(1) as f64).max(LEAST_USUAL)
 }
 
 /// Up to where the sum of evidence, less a share of what is usual, is greatest.
@@ -116,4 +118,73 @@ fn climb(frames: &[FrameEvidence], usual: f64) -> usize {
         }
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rng;
+
+    /// Frames of a second's 31, each with two peaks: as chance gives them, and so much more.
+    fn frames(lengths_and_more: &[(usize, f32)], seed: u64) -> Vec<FrameEvidence> {
+        let mut random = rng(seed);
+        let mut made = Vec::new();
+        for &(length, more) in lengths_and_more {
+            for _ in 0..length {
+                let mut frame = FrameEvidence::default();
+                (frame.peaks, frame.variance) = (2, 1.0);
+                // Evenly spread from −√3 to √3: variance 1.
+                frame.excess = more + 3.46 * (random() - 0.5);
+                made.push(frame);
+            }
+        }
+        made
+    }
+
+    fn trail(lengths_and_more: &[(usize, f32)], seed: u64) -> Trail {
+        let mut trail = Trail::new(1000);
+        trail.extend_from(1000, &frames(lengths_and_more, seed));
+        trail
+    }
+
+    #[test]
+    fn borders_are_where_the_evidence_changes() {
+        for seed in 0..20 {
+            // Clear, and as faint as music under speech.
+            for (more, off) in [(3.0, 5), (1.0, 45)] {
+                let trail = trail(&[(400, 0.0), (500, more), (400, 0.0)], seed);
+                let inside = trail.middle_since(1000);
+                assert!((1400..1900).contains(&inside), "{seed} {inside}");
+                let (start, end) = (trail.start_of_run(inside), trail.end_of_run(inside));
+                assert!(start.abs_diff(1400) <= off && end.abs_diff(1900) <= off, "{start} {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_grows_faint_still_belongs_to_it() {
+        for seed in 0..20 {
+            let trail = trail(&[(300, 0.0), (250, 1.3), (300, 5.0), (250, 1.3), (300, 0.0)], seed);
+            let (start, end) = (trail.start_of_run(1700), trail.end_of_run(1700));
+            assert!(start.abs_diff(1300) < 45 && end.abs_diff(2100) < 45, "{start} {end}");
+        }
+    }
+
+    #[test]
+    fn borders_do_not_go_beyond_what_is_there() {
+        let whole = trail(&[(300, 3.0)], 4);
+        assert_eq!((whole.start_of_run(1150), whole.end_of_run(1150)), (1000, 1300));
+        let none = Trail::new(50);
+        assert_eq!(
+            (none.middle_since(0), none.start_of_run(60), none.end_of_run(60)),
+            (50, 50, 50)
+        );
+        let mut gap = Trail::new(0);
+        gap.extend_from(200, &frames(&[(100, 3.0)], 1));
+        assert_eq!((gap.start_of_run(250), gap.end_of_run(250)), (200, 300));
+        gap.forget_before(230);
+        assert_eq!((gap.start_of_run(250), gap.end_of_run(250)), (230, 300));
+        gap.forget_before(1000);
+        assert_eq!(gap.end_of_run(2000), 300);
+    }
 }

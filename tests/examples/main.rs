@@ -4,6 +4,7 @@
 mod inputs;
 mod interruption;
 mod long_clips;
+mod monitor;
 mod pipes;
 mod printing;
 mod running;
