@@ -28,6 +28,7 @@
 //! | [`Fingerprint`], [`Query`] | what is kept of a recording, and what is looked up of a clip |
 //! | [`QueryStream`] | gives the last seconds of a stream as a query, at any time |
 //! | [`HashIndex`], [`KdIndex`] | hold fingerprints and find clips in them |
+//! | [`Monitor`], [`scan`](monitor::scan) | tell what plays in a stream, or in a long recording |
 //! | [`Match`] | where a clip comes from, and how sure that is |
 //! | [`Config`], [`MatchConfig`] | how audio is analysed, and how an index is searched |
 //! | [`AudioReader`] | decodes an audio file (with the feature `decode`) |
@@ -52,6 +53,7 @@
 //! | propose | [`search::candidates`] | a query and an index | places where many landmarks agree |
 //! | weigh | [`evidence`] | such a place | z-scores of peaks, bands and phases; what is missing |
 //! | decide | [`search`] | evidence | matches, best first; why a track is one, or is not |
+//! | listen | [`monitor`] | a stream and an index | events: what starts and ends, and when |
 //!
 //! What can be set is in [`config`] (how audio is analysed; stored with every index) and in
 //! [`MatchConfig`] (how to search; may differ each time).
@@ -142,6 +144,8 @@ pub use index::HashIndex;
 pub use kdtree::KdIndex;
 #[doc(inline)]
 pub use lock::IndexLock;
+#[doc(inline)]
+pub use monitor::Monitor;
 #[doc(inline)]
 pub use resample::Resampler;
 #[doc(inline)]
