@@ -88,6 +88,7 @@
 //! |---|---|---|
 //! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
 //! | `parallel` | yes | all cores for building a [`KdIndex`], and a [`HashIndex`] from a catalog; two for opening one |
+//! | `device` | no | a microphone for the example `monitor`; the library has nothing of it |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
 //!
 #![cfg_attr(not(feature = "decode"), doc = "[`AudioReader`]: #features")]

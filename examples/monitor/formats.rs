@@ -132,8 +132,14 @@ fn hours(seconds: f64) -> String {
 }
 
 /// A cue sheet: at which minute, second and frame (of 75 a second) each track begins.
-pub fn cue(out: &mut dyn Write, events: &[Heard], catalog: &Catalog, audio: &Path) -> Result<()> {
+pub fn cue(
+    out: &mut dyn Write,
+    events: &[Heard],
+    catalog: &Catalog,
+    audio: Option<&Path>,
+) -> Result<()> {
     let quoted = |text: &str| format!("\"{}\"", printable(text).replace('"', "'"));
+    let audio = audio.unwrap_or(Path::new("stream"));
     let file = audio.file_name().unwrap_or_default().to_string_lossy();
     let kind = match audio.extension().and_then(|extension| extension.to_str()) {
         Some(extension) if extension.eq_ignore_ascii_case("mp3") => "MP3",

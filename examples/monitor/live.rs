@@ -1,6 +1,6 @@
 //! A stream, told of as it goes.
 
-use crate::input::{self, Input, Piece};
+use crate::input::Piece;
 use crate::interruption::Interruption;
 use crate::label::clock;
 use crate::text::{complain, printed, reason};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Result, Write};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, SystemTime};
 
 /// So often is looked whether the user wants an end.
@@ -27,11 +27,10 @@ pub fn listen(
     options: &Options,
     index: &HashIndex,
     config: MonitorConfig,
-    input: Input,
+    pieces: &Receiver<Piece>,
     interruption: &Interruption,
 ) -> std::result::Result<ExitCode, String> {
     let mut monitor = Monitor::new(index, config).map_err(|e| reason(&e))?;
-    let pieces = input::start(input, index.catalog().config().stft.clone());
     let mut teller = Teller::new(options.format, index.catalog());
     let mut out = io::stdout();
     if options.format == Format::Tsv {

@@ -4,6 +4,8 @@
 //! cargo run --release --example monitor -- fixtures/library fixtures/clips/01-melody_at_7.313s_quiet.wav
 //! ```
 
+#[cfg(feature = "device")]
+mod device;
 mod formats;
 mod input;
 mod live;
@@ -51,6 +53,8 @@ Examples:
       The same for other programs. Songs may be played up to 5 % faster or slower.
   ffmpeg -v error -i http://… -f wav - | monitor library.earmark -
       What is playing now on a radio stream? It goes on until Ctrl-C.
+  cargo run --release --features device --example monitor -- library.earmark --device default
+      What does the microphone hear?
   arecord -q -f S16_LE -r 44100 | monitor library.earmark - --raw s16 --rate 44100
       The same with raw samples.
 
@@ -77,8 +81,11 @@ struct Options {
     #[arg(value_name = "INDEX_OR_FOLDER")]
     library: PathBuf,
     /// An audio file; `-` for audio on standard input, encoded or raw
-    #[arg(value_name = "AUDIO")]
-    audio: PathBuf,
+    #[arg(value_name = "AUDIO", required_unless_present = "device")]
+    audio: Option<PathBuf>,
+    /// Listen to the device that has this in its name, or to `default` (with the feature `device`)
+    #[arg(long, value_name = "NAME", conflicts_with = "audio")]
+    device: Option<String>,
     /// How the timeline is printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -146,13 +153,17 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<ExitCode, String> {
-    let stdin = options.audio == Path::new("-");
+    if let Some(device) = &options.device {
+        return hear(options, device);
+    }
+    let audio = options.audio.as_deref().unwrap_or(Path::new("-"));
+    let stdin = audio == Path::new("-");
     let rate = SampleRate::new(options.rate).map_err(|e| reason(&e))?;
     if !stdin {
         if options.raw.is_some() {
             return Err("--raw is for standard input: give `-` in place of a file".into());
         }
-        options.audio.metadata().map_err(|e| format!("{}: {e}", shown(&options.audio)))?;
+        audio.metadata().map_err(|e| format!("{}: {e}", shown(audio)))?;
     }
     let jobs = ordered::jobs_or_all_cores(options.jobs);
     let index = library::open_library(&options.library, jobs)?;
@@ -163,19 +174,36 @@ fn run(options: &Options) -> Result<ExitCode, String> {
             Some(raw) => input::Input::Raw(raw, rate),
             None => input::Input::Encoded,
         };
-        return live::listen(options, &index, config, input, &interruption);
+        let pieces = input::start(input, index.catalog().config().stft.clone());
+        return live::listen(options, &index, config, &pieces, &interruption);
     }
-    let mut reader = opening::open_audio(&options.audio, &index.catalog().config().stft)
-        .map_err(|e| format!("{}: {}", shown(&options.audio), reason(&e)))?;
+    let mut reader = opening::open_audio(audio, &index.catalog().config().stft)
+        .map_err(|e| format!("{}: {}", shown(audio), reason(&e)))?;
     let mut scan = ScanConfig::default();
     (scan.monitor, scan.jobs) = (config, jobs);
     let timeline = scan_audio(&index, &mut reader, &scan).map_err(|e| reason(&e))?;
     let report = reader.report();
     if !report.is_complete() {
-        complain(&format!("warning: {}: {report}", shown(&options.audio)));
+        complain(&format!("warning: {}: {report}", shown(audio)));
     }
     text::printed(print(options, &index, &timeline))?;
     Ok(ExitCode::from(u8::from(!report.is_complete())))
+}
+
+/// Listens to a device.
+#[cfg(feature = "device")]
+fn hear(options: &Options, name: &str) -> Result<ExitCode, String> {
+    let jobs = ordered::jobs_or_all_cores(options.jobs);
+    let index = library::open_library(&options.library, jobs)?;
+    let config = config(options, &index)?;
+    let interruption = Interruption::listen().map_err(|e| e.to_string())?;
+    let (_recording, pieces) = device::start(name)?;
+    live::listen(options, &index, config, &pieces, &interruption)
+}
+
+#[cfg(not(feature = "device"))]
+fn hear(_options: &Options, _name: &str) -> Result<ExitCode, String> {
+    Err("built without devices: run it with `cargo run --release --features device --example monitor`".into())
 }
 
 fn config(options: &Options, index: &HashIndex) -> Result<MonitorConfig, String> {
@@ -205,7 +233,7 @@ fn print(options: &Options, index: &HashIndex, timeline: &Timeline) -> io::Resul
         }
         Format::Json => formats::json(&mut out, events, catalog)?,
         Format::Csv => formats::csv(&mut out, events, catalog)?,
-        Format::Cue => formats::cue(&mut out, events, catalog, &options.audio)?,
+        Format::Cue => formats::cue(&mut out, events, catalog, options.audio.as_deref())?,
         Format::Svg => {
             let truth = match &options.truth {
                 Some(path) => picture::read(path).map_err(io::Error::other)?,
