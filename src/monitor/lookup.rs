@@ -16,9 +16,11 @@ use std::ops::Range;
 
 /// Places by votes that a law is asked for: all that it counts.
 const PLACES: usize = 1000;
-/// A track explains another where it has more than this share of the peaks by which that is found. Tracks
-/// that only sound at the same time share a tenth; versions of one piece, at least a fifth.
-const EXPLAINED: f64 = 0.2;
+/// A track explains another where it has more than this share of the peaks by which that is found,
+const EXPLAINED: f64 = 1.0 / 3.0;
+/// and a part of it from this share on: versions of one piece have a fifth in common. Tracks that only
+/// sound at the same time mostly share a tenth.
+const PARTLY_EXPLAINED: f64 = 0.2;
 /// Two tracks are the same audio where they share more than this of their peaks.
 const SAME_AUDIO: f64 = 0.5;
 
@@ -150,6 +152,8 @@ pub(crate) fn by_frame(
 pub(crate) enum Relation {
     /// Both can sound at the same time.
     Apart,
+    /// The one has a part of what is heard of the other.
+    PartlyExplained,
     /// The one has what is heard of the other.
     Explained,
     /// Both are the same audio there.
@@ -176,10 +180,13 @@ pub(crate) fn relation(
     };
     let (stronger, weaker) = (peaks(stronger), peaks(weaker));
     let heard = clip.query.levels().standing(&weaker, LEAD, frames.clone());
+    let share = share_of(&heard, &stronger);
     if share_of(&weaker, &stronger) > SAME_AUDIO {
         Relation::SameAudio
-    } else if share_of(&heard, &stronger) > EXPLAINED {
+    } else if share > EXPLAINED {
         Relation::Explained
+    } else if share > PARTLY_EXPLAINED {
+        Relation::PartlyExplained
     } else {
         Relation::Apart
     }
