@@ -17,8 +17,11 @@ use std::ops::Range;
 
 /// Places that a law is asked for: all that it counts.
 const PLACES: u64 = 1000;
-/// A track explains another where it has more than this share of the peaks by which that is found.
+/// A track explains another where it has more than this share of the peaks by which that is found,
 const EXPLAINED: f64 = 1.0 / 3.0;
+/// and a part of it from this share on: versions of one piece have a fifth in common. Tracks that only
+/// sound at the same time mostly share a tenth.
+const PARTLY_EXPLAINED: f64 = 0.2;
 /// Two tracks are the same audio where they share more than this of their peaks.
 const SAME_AUDIO: f64 = 0.5;
 
@@ -163,10 +166,13 @@ impl<'s, S: Store + ?Sized> Lookup<'s, S> {
         let stronger = self.placed(clip, stronger, &frames)?;
         let weaker = self.placed(clip, weaker, &frames)?;
         let heard = weaker.iter().filter(|peak| peak.stands);
+        let share = share_of(heard, stronger.iter());
         Ok(if share_of(weaker.iter(), stronger.iter()) > SAME_AUDIO {
             Relation::SameAudio
-        } else if share_of(heard, stronger.iter()) > EXPLAINED {
+        } else if share > EXPLAINED {
             Relation::Explained
+        } else if share > PARTLY_EXPLAINED {
+            Relation::PartlyExplained
         } else {
             Relation::Apart
         })
@@ -234,6 +240,8 @@ pub(crate) struct Weight {
 pub(crate) enum Relation {
     /// Both can sound at the same time.
     Apart,
+    /// The one has a part of what is heard of the other.
+    PartlyExplained,
     /// The one has what is heard of the other.
     Explained,
     /// Both are the same audio there.

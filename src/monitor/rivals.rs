@@ -12,6 +12,10 @@ const STRONGER: f64 = 0.8;
 /// What has less than this share of a run's strength explains none of it.
 const FEEBLE: f64 = 1.0 / 3.0;
 
+/// What explains a part of a run is enough if the run has less than this share of its strength, and is no
+/// event yet.
+const CLEARLY: f64 = 0.5;
+
 /// What explains the same sound as a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Rival {
@@ -43,7 +47,13 @@ pub(super) fn rival(
             continue;
         }
         let relation = index.relation(clip, &other.line, &run.line, stretch)?;
-        if relation == Relation::Apart && other.line.track != run.line.track {
+        let feeble = run.event.is_none() && run.now.strength < CLEARLY * theirs.strength;
+        let is_apart = match relation {
+            Relation::Apart => true,
+            Relation::PartlyExplained => !feeble,
+            Relation::Explained | Relation::SameAudio => false,
+        };
+        if is_apart && other.line.track != run.line.track {
             continue;
         }
         let share = if run.event.is_some() { 1.0 / STRONGER } else { STRONGER };
