@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-/// Uncommitted segments beyond this are merged, so that none is made of too many at once.
+/// From so many uncommitted segments on, those that are alike are merged before the commit.
 const MOST_SPILLED: usize = 16;
 
 /// The right to change an [`Index`](crate::store::Index). There is one at a time.
@@ -299,9 +299,10 @@ impl Writer {
         self.names_bytes = 0;
         let committed = self.shared.current().next_number;
         let spilled = self.parts.iter().rev().take_while(|p| p.known.number >= committed).count();
-        if spilled >= MOST_SPILLED {
-            let range = self.parts.len() - spilled..self.parts.len();
-            let merged = self.task(range).run()?;
+        if spilled >= MOST_SPILLED
+            && let Some(task) = self.plan_merge()
+        {
+            let merged = task.run()?;
             self.apply_merge(merged)?;
         }
         Ok(())
