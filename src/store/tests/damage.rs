@@ -171,6 +171,16 @@ fn a_segment_that_is_missing_does_not_hide_the_others() {
     assert_eq!(reader.find(&tracks[0].1.name).unwrap().unwrap().id, tracks[0].0);
     assert_eq!(reader.tracks().map(|track| track.unwrap().id).collect::<Vec<_>>(), [tracks[0].0]);
     assert_eq!(reader.damage().len(), 1);
+    // It may grow, and what is missing stays missing.
+    let mut trial = Trial { writer: index.writer().unwrap(), tracks: Vec::new() };
+    conformance::recordings(&Config::default(), 4, 8).into_iter().for_each(|r| {
+        trial.add(r);
+        trial.writer.commit().unwrap();
+    });
+    let (id, _, print) = &trial.tracks[3];
+    assert_eq!(index.reader().fingerprint(*id).unwrap(), *print);
+    assert!(trial.writer.compact().is_err());
+    drop(trial);
     // It is put back.
     fs::write(&second, whole).unwrap();
     assert_eq!(Index::open(&path).unwrap().reader().verify(), []);
