@@ -33,6 +33,7 @@
 //! | [`Index`] | keeps fingerprints, in a folder or in memory, and finds clips in them |
 //! | [`Reader`], [`Writer`] | one state of an index, to be searched; the right to change it |
 //! | [`KdIndex`] | finds the same landmarks within a tolerance |
+//! | [`Monitor`], [`scan`](monitor::scan) | tell what plays in a stream, or in a long recording |
 //! | [`Match`] | where a clip comes from, and how sure that is |
 //! | [`Config`], [`MatchConfig`] | how audio is analysed, and how an index is searched |
 //! | [`AudioReader`] | decodes an audio file (with the feature `decode`) |
@@ -57,6 +58,7 @@
 //! | propose | [`search::candidates`](search::candidates()) | a query and a store | stretches where many landmarks agree |
 //! | weigh | [`evidence`] | such a place | z-scores of peaks, bands and phases; what is missing |
 //! | decide | [`search`] | evidence | matches, best first; why a track is one, or is not |
+//! | listen | [`monitor`] | a stream and an index | events: what starts and ends, and when |
 //!
 //! What can be set is in [`config`] (how audio is analysed; stored with every index) and in
 //! [`MatchConfig`] (how to search; may differ each time).
@@ -101,6 +103,7 @@
 //! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
 //! | `mmap` | yes | indexes are mapped into memory, rather than read as a whole |
 //! | `parallel` | yes | all cores for building a [`KdIndex`] and for sorting what is added to an index |
+//! | `device` | no | a microphone for the example `monitor`; the library has nothing of it |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
 //!
 #![cfg_attr(not(feature = "decode"), doc = "[`AudioReader`]: #features")]
@@ -118,6 +121,7 @@ pub mod evidence;
 pub mod fingerprint;
 pub mod kdtree;
 pub mod landmark;
+pub mod monitor;
 pub mod peaks;
 pub mod resample;
 pub mod search;
@@ -147,6 +151,8 @@ pub use error::{Error, Result};
 pub use fingerprint::{Fingerprint, Fingerprinter, Query, QueryStream};
 #[doc(inline)]
 pub use kdtree::KdIndex;
+#[doc(inline)]
+pub use monitor::Monitor;
 #[doc(inline)]
 pub use resample::Resampler;
 #[doc(inline)]

@@ -44,6 +44,12 @@ pub use strength::{coherence_of, strength_of};
 use crate::error::Result;
 use crate::fingerprint::Query;
 use crate::store::Store;
+pub(crate) use alignment::{Alignment, LEAD, first_bin_steps, on_clip};
+pub(crate) use findings::PlacedPeak;
+pub(crate) use places::excerpt_under;
+pub(crate) use playback::Playback;
+pub(crate) use ranking::share_of;
+pub(crate) use strength::Verified;
 
 /// Finds where a clip comes from, best match first: [`find`], then [`decide`].
 ///

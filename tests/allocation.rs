@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use earmark::Fingerprinter;
+use earmark::monitor::{Monitor, MonitorConfig};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -99,6 +100,26 @@ impl Endless {
             }
         }
     }
+}
+
+/// What a stream holds does not grow with it, whatever plays.
+#[test]
+fn a_monitor_keeps_no_more_however_long_it_listens() {
+    let songs = [music(60.0, 1), music(60.0, 2)];
+    let reader = index_of(&[("a", &songs[0]), ("b", &songs[1])]).reader();
+    let mut config = MonitorConfig::default();
+    config.step_s = 5.0;
+    let mut monitor = Monitor::new(&reader, config).unwrap();
+    // A song that is known, then one that is not.
+    let part = [cut(&songs[0], 5.0, 45.0), &music(35.0, 9)[..], cut(&songs[1], 0.0, 45.0)].concat();
+    let mut round = || {
+        let pieces = part.chunks(8000);
+        measure(|| pieces.for_each(|piece| drop(monitor.push(piece, rate(RATE_HZ)).unwrap()))).1
+    };
+    let (first, second, third) = (round(), round(), round());
+    println!("{first} bytes, then {second} and {third} more");
+    assert!(first < 40 << 20, "{first} bytes");
+    assert!(second < first / 4 && third < first / 4, "{first} {second} {third}");
 }
 
 #[test]

@@ -4,7 +4,6 @@ use crate::audio_files::expand;
 use crate::opening::open;
 use crate::text::shown;
 use std::io::Read;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// The files meant by `paths`, among which `-` is a list on standard input, and by the entries of
@@ -46,12 +45,6 @@ fn read_list(list: &Path) -> Result<Vec<PathBuf>, String> {
         bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect()
     };
     Ok(entries.into_iter().filter(|entry| !entry.is_empty()).map(to_path).collect())
-}
-
-/// A number of threads, matches or the like from the command line.
-pub fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
-    let number: usize = text.parse().map_err(|_| "it must be a whole number")?;
-    NonZeroUsize::new(number).ok_or_else(|| "it must be at least 1".into())
 }
 
 #[cfg(unix)]

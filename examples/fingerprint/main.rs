@@ -4,8 +4,6 @@
 //! cargo run --release --example fingerprint -- library.earmark fixtures/library
 //! ```
 
-mod interruption;
-
 #[path = "../common/analysis.rs"]
 mod analysis;
 #[path = "../common/audio_files.rs"]
@@ -16,6 +14,10 @@ mod distinct;
 mod ingest;
 #[path = "../common/inputs.rs"]
 mod inputs;
+#[path = "../common/interruption.rs"]
+mod interruption;
+#[path = "../common/number.rs"]
+mod number;
 #[path = "../common/opening.rs"]
 mod opening;
 #[path = "../common/ordered.rs"]
@@ -29,8 +31,8 @@ use analysis::Analysis;
 use clap::Parser;
 use earmark::{Error, Index, Reader};
 use ingest::{Ingestion, Tally};
-use inputs::at_least_one;
 use interruption::Interruption;
+use number::at_least_one;
 use std::io::{self, ErrorKind, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

@@ -27,6 +27,8 @@ mod inputs;
 mod label;
 #[path = "../common/library.rs"]
 mod library;
+#[path = "../common/number.rs"]
+mod number;
 #[path = "../common/opening.rs"]
 mod opening;
 #[path = "../common/ordered.rs"]
@@ -40,7 +42,7 @@ use answer::{Answer, Matcher};
 use calibration_file::read_calibration;
 use clap::{Parser, ValueEnum};
 use earmark::{Fingerprinter, MatchConfig, SpeedRange};
-use inputs::at_least_one;
+use number::at_least_one;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

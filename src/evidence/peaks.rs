@@ -133,6 +133,44 @@ impl LevelMap {
         evidence
     }
 
+    /// The evidence of each frame of the clip by itself, for the place of [`weigh`](Self::weigh): what
+    /// the track's peaks in it say beyond what chance would.
+    #[must_use]
+    pub fn by_frame(
+        &self,
+        peaks: &[Peak],
+        offset_steps: i64,
+        frames: Range<usize>,
+    ) -> Vec<FrameEvidence> {
+        let frames = frames.start.min(self.frames())..frames.end.min(self.frames());
+        let per_peak = self.calibration.dispersion.per_peak;
+        let mut found = vec![FrameEvidence { per_peak, ..Default::default() }; frames.len()];
+        let begin = frames.start;
+        self.visit(peaks, offset_steps, frames, |frame, llr, moments| {
+            let found = &mut found[frame - begin];
+            found.peaks += 1;
+            found.excess += llr - moments.mean;
+            found.variance += moments.variance;
+        });
+        found
+    }
+
+    /// Some of the frames, with what the whole clip says about chance.
+    pub(crate) fn part(&self, frames: Range<usize>) -> Self {
+        let Cells { bins, widths, codes, levels, .. } = &*self.cells;
+        let of_frame = bins * CELLS * CELLS;
+        let of_levels = frames.start * bins..frames.end * bins;
+        let cells = Cells {
+            frames: frames.len(),
+            bins: *bins,
+            widths: *widths,
+            codes: codes[frames.start * of_frame..frames.end * of_frame].to_vec(),
+            levels: levels.get(of_levels).unwrap_or_default().to_vec(),
+        };
+        let (calibration, chance) = (Arc::clone(&self.calibration), self.chance.clone());
+        Self { cells: Arc::new(cells), calibration, chance }
+    }
+
     /// The stretch of frames of the clip in which an alignment's evidence is found: where the sum of
     /// log-likelihood ratios grows most. `None` where it grows nowhere.
     #[must_use]
@@ -257,6 +295,32 @@ impl Evidence {
         }
         let spread = 1.0 + self.per_peak * f64::from(self.peaks);
         f64::from(self.sum - self.mean) / (f64::from(self.variance) * spread).sqrt()
+    }
+}
+
+/// The evidence of one frame: see [`LevelMap::by_frame`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct FrameEvidence {
+    /// Number of the track's peaks that fall on the frame.
+    pub peaks: u32,
+    /// Sum of their log-likelihood ratios in nats, less what chance gives on average.
+    pub excess: f32,
+    /// Variance of what chance gives, if the peaks were independent.
+    pub variance: f32,
+    /// How much each further peak adds to that.
+    per_peak: f64,
+}
+
+impl FrameEvidence {
+    /// The evidence of several frames in standard deviations above what chance gives.
+    #[must_use]
+    pub fn deviations(frames: &[Self]) -> f64 {
+        let sum = |of: fn(&Self) -> f32| frames.iter().map(|f| f64::from(of(f))).sum::<f64>();
+        let peaks: f64 = frames.iter().map(|f| f64::from(f.peaks)).sum();
+        let per_peak = frames.first().map_or(0.0, |f| f.per_peak);
+        let variance = sum(|f| f.variance) * (1.0 + per_peak * peaks);
+        if variance <= 0.0 { 0.0 } else { sum(|f| f.excess) / variance.sqrt() }
     }
 }
 

@@ -6,7 +6,9 @@
 
 use crate::error::{Error, Result};
 use crate::evidence::PlaceEvidence;
+use crate::evidence::peaks::LevelMap;
 use crate::fingerprint::Query;
+use crate::peaks::Peak;
 use crate::sealed::{self, Kind};
 use crate::spectrogram::Axes;
 use crate::store::{Totals, TrackEntry};
@@ -134,16 +136,24 @@ pub(crate) struct PlacedPeak {
     pub stands: bool,
 }
 
-impl Place {
-    pub fn new(query: &Query, v: &Verified, first_bin_steps: f64, from_ladder: bool) -> Self {
-        let frames = query.levels().frames();
-        let laid = on_clip(&v.alignment, &(0..frames), first_bin_steps);
-        let mut standing = query.levels().standing(&laid, LEAD, 0..frames).into_iter().peekable();
-        let peaks = laid.iter().map(|p| PlacedPeak {
+impl PlacedPeak {
+    /// Peaks that are laid on a clip, [`LEAD`] late.
+    pub fn all(clip: &LevelMap, laid: &[Peak]) -> Vec<Self> {
+        let mut standing = clip.standing(laid, LEAD, 0..clip.frames()).into_iter().peekable();
+        let placed = laid.iter().map(|p| Self {
             time: p.time,
             bin: p.bin,
             stands: standing.next_if_eq(p).is_some(),
         });
+        placed.collect()
+    }
+}
+
+impl Place {
+    pub fn new(query: &Query, v: &Verified, first_bin_steps: f64, from_ladder: bool) -> Self {
+        let frames = query.levels().frames();
+        let laid = on_clip(&v.alignment, &(0..frames), first_bin_steps);
+        let peaks = PlacedPeak::all(query.levels(), &laid);
         let Playback { tempo, pitch } = v.alignment.playback;
         Self {
             part: 0,
@@ -157,7 +167,7 @@ impl Place {
             strength: v.strength,
             coherence: v.coherence,
             from_ladder,
-            peaks: peaks.collect(),
+            peaks,
         }
     }
 

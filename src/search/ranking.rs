@@ -139,7 +139,7 @@ fn common_frames(a: &Place, b: &Place) -> Range<u32> {
 
 /// Share of some peaks that have one of `others` within a frame and a bin. Both are in the order of
 /// their frames.
-fn share_of<'p>(
+pub(crate) fn share_of<'p>(
     peaks: impl Iterator<Item = &'p PlacedPeak>,
     others: impl Iterator<Item = &'p PlacedPeak>,
 ) -> f64 {

@@ -67,7 +67,7 @@ impl Folder {
     }
 
     pub fn segment_path(&self, number: u64) -> PathBuf {
-        self.path.join(format!("{number:08}.seg"))
+        self.path.join(segment_name(number))
     }
 
     /// Makes the folder, if it is not there.
@@ -209,6 +209,11 @@ impl Folder {
             }
         }
     }
+}
+
+/// The name of a segment's file.
+pub(crate) fn segment_name(number: u64) -> String {
+    format!("{number:08}.seg")
 }
 
 /// The number of a segment's file, if a file is one by its name.

@@ -4,14 +4,14 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
 use crate::search::{Match, MatchConfig};
-use crate::store::folder::Folder;
+use crate::store::folder::{Folder, segment_name};
 use crate::store::manifest;
 use crate::store::mmap::Bytes;
 use crate::store::reader::Reader;
 use crate::store::segment::Segment;
 use crate::store::snapshot::{Known, Part, Snapshot};
 use crate::store::writer::Writer;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -170,7 +170,7 @@ impl OpenOptions {
         let exists = |reason: &str| Error::Io {
             action: "create",
             path: path.as_ref().into(),
-            source: std::io::Error::new(ErrorKind::AlreadyExists, reason),
+            source: io::Error::new(ErrorKind::AlreadyExists, reason),
         };
         folder.make()?;
         if folder.has_manifest() {
@@ -202,6 +202,34 @@ impl OpenOptions {
         let index = self.open(path)?;
         let (expected, found) = (config.id(), index.reader().config().id());
         if expected == found { Ok(index) } else { Err(Error::ConfigMismatch { expected, found }) }
+    }
+
+    /// Opens an index whose files come from elsewhere: a database, an object store. `manifest` is the file of
+    /// that name; `fetch` is called with the name of each segment and gives its bytes. The index is then in
+    /// memory, and so is what is written to it.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn open_with(
+        self,
+        manifest: &[u8],
+        mut fetch: impl FnMut(&str) -> io::Result<Vec<u8>>,
+    ) -> Result<Index> {
+        let manifest = manifest::read(manifest, Path::new("manifest"))?;
+        let config = Arc::new(manifest.config);
+        let part = |(known, removed): (Known, Vec<_>)| {
+            let name = segment_name(known.number);
+            let bytes = fetch(&name).map(Bytes::Owned);
+            let path = Path::new(&name);
+            let segment = open_bytes(bytes, &config, &known, path);
+            Part::new(known, segment.map(Arc::new), path.into(), removed)
+        };
+        let parts = manifest.segments.into_iter().map(part).collect();
+        let numbers = (manifest.generation, manifest.next_id, manifest.next_number);
+        let calibration = manifest.calibration.into();
+        let snapshot =
+            Snapshot::new(config.clone(), numbers, calibration, parts, self.skip_damaged)?;
+        Ok(Index::new(Place::Memory, self, snapshot))
     }
 
     fn empty(&self, config: Config) -> Result<Snapshot> {
@@ -241,23 +269,28 @@ impl OpenOptions {
         config: &Config,
         known: &Known,
     ) -> Result<Segment<Bytes>, Arc<str>> {
-        let open = || -> Result<_, String> {
-            let file = match folder.open_segment(known.number) {
-                Ok(file) => file,
-                Err(e) if e.kind() == ErrorKind::NotFound => return Err("it is missing".into()),
-                Err(e) => return Err(e.to_string()),
-            };
-            let bytes = Bytes::of_file(file, known.length, self.mapped);
-            let bytes = bytes.map_err(|e| e.to_string())?;
-            let path = folder.segment_path(known.number);
-            let segment = Segment::open(bytes, config, &path).map_err(|e| e.to_string())?;
-            if Known::of(known.number, &segment) != *known {
-                return Err("it is not the one that the manifest names".into());
-            }
-            Ok(segment)
-        };
-        open().map_err(Arc::from)
+        let file = folder.open_segment(known.number);
+        let bytes = file.and_then(|file| Bytes::of_file(file, known.length, self.mapped));
+        open_bytes(bytes, config, known, &folder.segment_path(known.number))
     }
+}
+
+/// Opens the segment that a manifest names; or says why not.
+fn open_bytes(
+    bytes: io::Result<Bytes>,
+    config: &Config,
+    known: &Known,
+    path: &Path,
+) -> Result<Segment<Bytes>, Arc<str>> {
+    let bytes = bytes.map_err(|e| match e.kind() {
+        ErrorKind::NotFound => Arc::from("it is missing"),
+        _ => Arc::from(e.to_string()),
+    })?;
+    let segment = Segment::open(bytes, config, path).map_err(|e| Arc::from(e.to_string()))?;
+    if Known::of(known.number, &segment) != *known {
+        return Err("it is not the one that the manifest names".into());
+    }
+    Ok(segment)
 }
 
 impl Index {
@@ -369,7 +402,7 @@ impl Shared {
                 (Segment::open(bytes, config, &path)?, path)
             }
             (_, bytes) => {
-                let path = Path::new("memory").join(format!("{number:08}.seg"));
+                let path = Path::new("memory").join(segment_name(number));
                 let bytes = Bytes::Owned(bytes.unwrap_or_default());
                 (Segment::open(bytes, config, &path)?, path)
             }

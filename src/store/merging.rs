@@ -112,7 +112,7 @@ pub(super) fn due(parts: &[Part]) -> Option<Range<usize>> {
     while let Some(part) = first.checked_sub(1).map(|before| &parts[before]) {
         let alike = part.live_blocks() <= 2 * blocks || first == parts.len();
         let fits = length + part.known.length <= MOST_BYTES && parts.len() - first < MOST_SOURCES;
-        if !alike || !fits {
+        if !alike || !fits || part.segment().is_err() {
             break;
         }
         (first, blocks, length) =

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-/// Uncommitted segments beyond this are merged, so that none is made of too many at once.
+/// From so many uncommitted segments on, those that are alike are merged before the commit.
 const MOST_SPILLED: usize = 16;
 
 /// The right to change an [`Index`](crate::store::Index). There is one at a time.
@@ -115,7 +115,7 @@ impl Writer {
     /// # Errors
     /// [`Error::NoSuchTrack`], [`Error::Corrupt`], [`Error::Io`].
     pub fn remove(&mut self, id: TrackId) -> Result<TrackEntry> {
-        if self.names.values().any(|&pending| pending == id) || self.is_pending(id) {
+        if self.is_pending(id) {
             self.flush()?;
         }
         let at = self.parts.partition_point(|part| part.known.last_id < id.0);
@@ -181,10 +181,12 @@ impl Writer {
         Ok(added)
     }
 
-    /// Makes what was done so far last, and lets new readers see it. Segments that are due are then merged.
+    /// Makes what was done so far last, and lets new readers see it. Segments that are due are then merged;
+    /// damaged ones are left as they are, and [`Reader::verify`] tells of them.
     ///
     /// # Errors
-    /// [`Error::Io`]. What was committed before is as it was, and this may be tried again.
+    /// [`Error::Io`]. What was committed before is as it was, or all is committed and could not be merged.
+    /// This may be tried again.
     pub fn commit(&mut self) -> Result<()> {
         self.flush()?;
         if self.changed {
@@ -192,8 +194,11 @@ impl Writer {
         }
         if self.shared.options.merges() {
             while let Some(task) = self.plan_merge() {
-                let merged = task.run()?;
-                self.apply_merge(merged)?;
+                match task.run() {
+                    Ok(merged) => self.apply_merge(merged)?,
+                    Err(Error::Corrupt { .. }) => break,
+                    Err(error) => return Err(error),
+                }
                 self.publish()?;
             }
         }
@@ -299,9 +304,10 @@ impl Writer {
         self.names_bytes = 0;
         let committed = self.shared.current().next_number;
         let spilled = self.parts.iter().rev().take_while(|p| p.known.number >= committed).count();
-        if spilled >= MOST_SPILLED {
-            let range = self.parts.len() - spilled..self.parts.len();
-            let merged = self.task(range).run()?;
+        if spilled >= MOST_SPILLED
+            && let Some(task) = self.plan_merge()
+        {
+            let merged = task.run()?;
             self.apply_merge(merged)?;
         }
         Ok(())

@@ -8,6 +8,7 @@ mod indexes;
 mod inputs;
 mod interruption;
 mod long_clips;
+mod monitor;
 mod pipes;
 mod printing;
 mod running;

@@ -208,15 +208,9 @@ impl SegmentBuilder {
         })
     }
 
-    /// Begins another segment.
+    /// Begins another segment, and gives the memory back.
     pub fn clear(&mut self) {
-        self.tracks.clear();
-        self.names.clear();
-        self.text.clear();
-        self.lengths.clear();
-        self.features.clear();
-        self.postings.clear();
-        (self.frames, self.duration_s) = (0, 0.0);
+        *self = Self::new(&self.config);
     }
 }
 
