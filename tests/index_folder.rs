@@ -252,7 +252,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..600),
     ) {
         // So that some of them get past the first checks.
-        let header: &[u8] = [&b""[..], b"EARMARKM", b"EARMARKM\x01\0\0\0"][header];
+        let header: &[u8] = [&b""[..], b"EARMARKM", b"EARMARKM\x05\0\0\0"][header];
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("manifest"), [header, &bytes].concat()).unwrap();
         prop_assert!(Index::open(folder.path()).is_err());
