@@ -1,4 +1,4 @@
-//! The hash index beside the KD-tree: look-ups of the same clips among the same landmarks.
+//! The index beside the KD-tree: look-ups of the same clips among the same landmarks.
 //!
 //! (The choice of the hash function is measured in `peers/benches/hashes.rs`.)
 
@@ -15,15 +15,15 @@ use library::Library;
 /// the look-ups by themselves, or nearly.
 fn lookup(c: &mut Criterion) {
     let library = Library::new();
-    let hash = library.index();
-    let kd = KdIndex::new(library.index()).unwrap();
+    let hash = library.index().reader();
+    let kd = KdIndex::new(hash.clone()).unwrap();
     assert_eq!(kd.len(), library.landmarks());
     for (name, candidates) in [("look up", 1), ("search", MatchConfig::default().candidates)] {
         let config = MatchConfig { candidates, ..Default::default() };
         let mut group = c.benchmark_group(name);
         group.throughput(audio(library.clips_s()));
         library.check(|query| hash.search(query, &config).unwrap());
-        group.bench_function("hash index", |b| {
+        group.bench_function("index", |b| {
             b.iter(|| library.search(|query| hash.search(query, &config).unwrap()));
         });
         library.check(|query| kd.search(query, &config).unwrap());

@@ -1,4 +1,4 @@
-//! The two indexes: building, searching, storing. The library is an hour of music.
+//! The index and the KD-tree: building, searching, storing. The library is an hour of music.
 //!
 //! Building counts landmarks, searching counts milliseconds of the clips: "Kelem/s" then reads as a
 //! multiple of real time, "Melem/s" as thousands of it.
@@ -9,37 +9,22 @@ mod library;
 
 use common::{audio, music, quick};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use earmark::{
-    Config, Fingerprinter, HashIndex, KdIndex, MatchConfig, Query, SampleRate, SpeedRange,
-    TrackInfo,
-};
-use library::Library;
+use earmark::{Config, Fingerprinter, Index, KdIndex, MatchConfig, Query, SampleRate, SpeedRange};
+use library::{Library, fill};
 
 fn build(c: &mut Criterion) {
     let library = Library::new();
-    let index = library.index();
+    let index = library.index().reader();
     let landmarks = library.landmarks();
     let mut group = c.benchmark_group("build");
     group.throughput(Throughput::Elements(landmarks as u64));
 
-    assert_eq!(index.catalog().tracks().len(), library.fingerprints.len());
-    group.bench_function("hash, track by track", |b| b.iter(|| library.index()));
-
-    let catalog = index.catalog().clone();
-    let again = HashIndex::from_catalog(catalog.clone());
-    library.check(|query| again.search(query, &MatchConfig::default()).unwrap());
-    group.bench_function("hash, from peaks", |b| {
-        b.iter_batched(|| catalog.clone(), HashIndex::from_catalog, BatchSize::LargeInput);
-    });
+    assert_eq!(index.len() as usize, library.fingerprints.len());
+    library.check(|query| index.search(query, &MatchConfig::default()).unwrap());
+    group.bench_function("index in memory", |b| b.iter(|| library.index()));
 
     assert_eq!(KdIndex::new(index.clone()).unwrap().len(), landmarks);
-    group.bench_function("kd", |b| {
-        b.iter_batched(
-            || index.clone(),
-            |index| KdIndex::new(index).unwrap(),
-            BatchSize::LargeInput,
-        );
-    });
+    group.bench_function("KD-tree", |b| b.iter(|| KdIndex::new(index.clone()).unwrap()));
 }
 
 /// The tree against the number of its points.
@@ -48,20 +33,15 @@ fn points(c: &mut Criterion) {
     let config = MatchConfig::default();
     let mut group = c.benchmark_group("kd by points");
     for share in [8, 4, 2, 1] {
-        let mut index = HashIndex::new(Config::default()).unwrap();
         let tracks = library.fingerprints.len() / share;
-        for (i, fingerprint) in library.fingerprints[..tracks].iter().enumerate() {
-            index.add(TrackInfo::named(i.to_string()), fingerprint).unwrap();
-        }
-        let tree = KdIndex::new(index.clone()).unwrap();
-        assert_eq!(tree.store().catalog().tracks().len(), tracks);
+        let index = Index::in_memory(Config::default()).unwrap();
+        fill(&index, &library.fingerprints[..tracks]);
+        let reader = index.reader();
+        let tree = KdIndex::new(reader.clone()).unwrap();
+        assert_eq!(tree.store().len() as usize, tracks);
         group.throughput(Throughput::Elements(tree.len() as u64));
         group.bench_function(format!("build, {} points", tree.len()), |b| {
-            b.iter_batched(
-                || index.clone(),
-                |index| KdIndex::new(index).unwrap(),
-                BatchSize::LargeInput,
-            );
+            b.iter(|| KdIndex::new(reader.clone()).unwrap());
         });
         group.throughput(audio(library.clips_s()));
         group.bench_function(format!("search, {} points", tree.len()), |b| {
@@ -72,8 +52,8 @@ fn points(c: &mut Criterion) {
 
 fn search(c: &mut Criterion) {
     let library = Library::new();
-    let hash = library.index();
-    let kd = KdIndex::new(library.index()).unwrap();
+    let hash = library.index().reader();
+    let kd = KdIndex::new(hash.clone()).unwrap();
     let config = MatchConfig::default();
     let mut group = c.benchmark_group("search");
     group.throughput(audio(library.clips_s()));
@@ -117,17 +97,28 @@ fn speed(c: &mut Criterion) {
 
 fn store(c: &mut Criterion) {
     let library = Library::new();
-    let mut index = library.index();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index");
-    index.save(&path).unwrap();
+    let index = Index::create(&path, Config::default()).unwrap();
+    fill(&index, &library.fingerprints);
+    library.check(|query| index.search(query, &MatchConfig::default()).unwrap());
     let mut group = c.benchmark_group("store");
-    group.throughput(Throughput::Bytes(path.metadata().unwrap().len()));
-    group.bench_function("save", |b| b.iter(|| index.save(&path).unwrap()));
-
-    let opened = HashIndex::open(&path).unwrap();
-    library.check(|query| opened.search(query, &MatchConfig::default()).unwrap());
-    group.bench_function("open", |b| b.iter(|| HashIndex::open(&path).unwrap()));
+    group.bench_function("open", |b| b.iter(|| Index::open(&path).unwrap()));
+    group.throughput(Throughput::Bytes(index.reader().stats().bytes));
+    group.bench_function("verify", |b| {
+        b.iter(|| assert_eq!(Index::open(&path).unwrap().reader().verify(), []));
+    });
+    let made = folder.path().join("made");
+    group.bench_function("add and commit", |b| {
+        b.iter_batched(
+            || {
+                let _ = std::fs::remove_dir_all(&made);
+                Index::create(&made, Config::default()).unwrap()
+            },
+            |index| fill(&index, &library.fingerprints),
+            BatchSize::PerIteration,
+        );
+    });
 }
 
 criterion_group! {

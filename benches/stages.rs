@@ -16,7 +16,7 @@ use earmark::landmark::pair_all;
 use earmark::peaks::{Peak, PeakPicker, STEPS};
 use earmark::spectrogram::{Frame, Stft};
 use earmark::{
-    AudioReader, Calibration, Config, Fingerprinter, HashIndex, MatchConfig, Resampler, SampleRate,
+    AudioReader, Calibration, Config, Fingerprinter, Index, MatchConfig, Resampler, SampleRate,
     TrackInfo,
 };
 use std::fs;
@@ -260,14 +260,16 @@ fn file(c: &mut Criterion) {
     assert!((print().duration_s() - 32.0).abs() < 0.1);
     group.throughput(audio(32.0)).bench_function("mp3 to fingerprint", |b| b.iter(&mut print));
 
-    let mut index = HashIndex::new(config.clone()).unwrap();
+    let index = Index::in_memory(config.clone()).unwrap();
+    let mut writer = index.writer().unwrap();
     for entry in fs::read_dir(fixture("library")).unwrap() {
         let path = entry.unwrap().path();
         let mut reader = AudioReader::open(&path, &config.stft).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
         let fingerprint = fingerprinter.fingerprint_audio(&mut reader).unwrap();
-        index.add(TrackInfo::named(name), &fingerprint).unwrap();
+        writer.add(TrackInfo::named(name), &fingerprint).unwrap();
     }
+    writer.commit().unwrap();
     let clip = File::read("clips/10-band_at_12.769s_mp3-32k.mp3");
     let mut identify = || {
         let query = fingerprinter.query_audio(&mut clip.open(&config.stft)).unwrap();

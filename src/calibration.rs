@@ -6,7 +6,8 @@
 //! other peaks. So a [`Calibration`] names its analysis, and a search refuses one of another.
 //!
 //! The program `calibrate` (examples/calibrate) makes calibrations from folders of music. It wrote
-//! those that are built in, too. What is chosen and not fitted, the widths in seconds and Hz within which
+//! that of [`Config::compact`](crate::Config::compact); the default one's numbers are older than it
+//! (docs/calibration.md). What is chosen and not fitted, the widths in seconds and Hz within which
 //! evidence is looked for, is in [`widths`].
 //!
 //! ```
@@ -32,10 +33,8 @@ pub use numbers::{Dispersion, LawModel, QualityModel, StrengthModel};
 
 use crate::error::{Error, Result};
 use crate::sealed::Kind;
-use crate::source::Source;
 use crate::units::ConfigId;
 use layout::{LENGTH, Reader};
-use std::io::{Cursor, Read};
 use std::sync::{Arc, LazyLock};
 
 /// Classes of reference peaks by contrast: from 6 dB up, in steps of 4 dB.
@@ -66,11 +65,16 @@ pub struct Calibration {
     pub law: LawModel,
 }
 
-/// What the program `calibrate` wrote for the default [`Config`](crate::Config).
+/// For the default [`Config`](crate::Config).
 static DEFAULT: Calibration =
     Calibration::read(Reader::new(include_bytes!("calibration/default.bin")));
 
-static SHARED: LazyLock<Arc<Calibration>> = LazyLock::new(|| Arc::new(DEFAULT.clone()));
+/// What the program `calibrate` wrote for [`Config::compact`](crate::Config::compact).
+static COMPACT: Calibration =
+    Calibration::read(Reader::new(include_bytes!("calibration/compact.bin")));
+
+static SHARED: LazyLock<[Arc<Calibration>; 2]> =
+    LazyLock::new(|| [Arc::new(DEFAULT.clone()), Arc::new(COMPACT.clone())]);
 
 impl Default for Calibration {
     /// That of the default analysis.
@@ -83,12 +87,12 @@ impl Calibration {
     /// The calibration that comes with the crate for an analysis, if there is one.
     #[must_use]
     pub fn built_in(config_id: ConfigId) -> Option<Arc<Self>> {
-        (SHARED.config_id == config_id).then(Self::of_default)
+        SHARED.iter().find(|c| c.config_id == config_id).cloned()
     }
 
     /// That of the default analysis, shared.
     pub(crate) fn of_default() -> Arc<Self> {
-        Arc::clone(&SHARED)
+        Arc::clone(&SHARED[0])
     }
 
     /// The analysis that it was made for.
@@ -142,10 +146,12 @@ impl Calibration {
     /// The value in a fixed layout of a few kB, with version, length and checksum.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Cursor::new(Vec::new());
-        // Memory does not refuse what is written into it.
-        let _ = KIND.seal(&mut bytes, |content| content.bytes(&self.write()));
-        bytes.into_inner()
+        let sealed = KIND.seal(|content| {
+            content.bytes(&self.write());
+            Ok(())
+        });
+        // Nothing above fails.
+        sealed.unwrap_or_default()
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
@@ -154,17 +160,8 @@ impl Calibration {
     /// [`Error::BadMagic`], [`Error::Version`] or [`Error::Corrupt`] for other bytes,
     /// [`Error::Config`] for numbers that are out of range.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let mut source = Source::of_bytes(bytes);
-        let content = KIND.open(&mut source, |content| {
-            let mut bytes = [0; LENGTH];
-            content.read_exact(&mut bytes)?;
-            Ok(bytes)
-        })?;
-        if source.left() > 0 {
-            let detail = "there is more behind it than there should be".into();
-            return Err(Error::Corrupt { what: KIND.name, detail, path: None });
-        }
-        let calibration = Self::read(Reader::of_content(&content));
+        let content = KIND.open(bytes, |content| content.array::<LENGTH>())?;
+        let calibration = Self::read(Reader::of_content(content));
         calibration.validate()?;
         Ok(calibration)
     }

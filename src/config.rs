@@ -183,6 +183,33 @@ fn check<T: PartialOrd + std::fmt::Display>(
 }
 
 impl Config {
+    /// An analysis for huge archives: half the frames, and fewer peaks and landmarks of them. An index
+    /// takes less than half the room, and recall falls where clips are short or noisy
+    /// (docs/calibration.md).
+    ///
+    /// ```
+    /// use earmark::{Calibration, Config};
+    /// assert!(Config::compact().validate().is_ok());
+    /// ```
+    #[must_use]
+    pub fn compact() -> Self {
+        let stft = StftConfig { hop_samples: 512, ..StftConfig::default() };
+        let peaks = PeakConfig {
+            time_radius_frames: 2,
+            rank_radius_frames: 8,
+            reference_rank: 3,
+            query_rank: 6,
+            ..PeakConfig::default()
+        };
+        let landmarks = LandmarkConfig {
+            min_dt_frames: 1,
+            max_dt_frames: 32,
+            reference_fan_out: 2,
+            ..LandmarkConfig::default()
+        };
+        Self { stft, peaks, landmarks }
+    }
+
     /// Checks every range.
     ///
     /// # Errors

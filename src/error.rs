@@ -2,7 +2,7 @@
 
 use crate::units::{ConfigId, SampleRate, TrackId};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A [`std::result::Result`] with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -156,6 +156,15 @@ pub enum Error {
         /// The file, if it is one.
         path: Option<PathBuf>,
     },
+    /// The file of an index of earlier versions, which was one.
+    #[error(
+        "{}: an index file of an earlier version, but an index is a folder now: fingerprint the recordings again, into a folder of another name",
+        path.display()
+    )]
+    IndexFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The bytes were damaged after they were written.
     #[error(
         "{}the {what} is damaged ({detail}): restore it from a copy, or make it again",
@@ -218,7 +227,7 @@ pub enum Error {
         /// The greatest length.
         limit: usize,
     },
-    /// Someone else has the [`IndexLock`](crate::IndexLock) of this index.
+    /// There is another [`Writer`](crate::Writer) of this index.
     #[error(
         "{} is locked: another run is writing to this index; try again when it is done",
         path.display()
@@ -233,7 +242,7 @@ pub enum Error {
     )]
     OtherClip,
     /// The KD-tree could not be built.
-    #[error("the KD-tree could not be built ({reason}): use the hash index")]
+    #[error("the KD-tree could not be built ({reason}): search the index itself")]
     KdTree {
         /// What the tree said.
         reason: String,
@@ -243,21 +252,4 @@ pub enum Error {
 /// A path, as it stands before what is wrong with the file.
 fn before(path: &Option<PathBuf>) -> String {
     path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default()
-}
-
-impl Error {
-    /// The error as one of a file that was read.
-    pub(crate) fn of_file(mut self, file: &Path) -> Self {
-        match &mut self {
-            Self::BadMagic { path, .. }
-            | Self::Version { path, .. }
-            | Self::Corrupt { path, .. } => *path = Some(file.into()),
-            Self::Read(_) => {}
-            _ => return self,
-        }
-        match self {
-            Self::Read(source) => Self::Io { action: "read", path: file.into(), source },
-            other => other,
-        }
-    }
 }

@@ -193,14 +193,16 @@ impl Fingerprinter {
     /// The fingerprint of an audio file, together with what is known of the file.
     ///
     /// ```no_run
-    /// # use earmark::{Config, Fingerprinter, HashIndex, TrackInfo};
+    /// # use earmark::{Config, Fingerprinter, Index, TrackInfo};
     /// let mut fingerprinter = Fingerprinter::new(Config::default())?;
-    /// let mut index = HashIndex::new(Config::default())?;
+    /// let index = Index::create("index", Config::default())?;
     /// let track = fingerprinter.fingerprint_file("one.mp3")?;
     /// if !track.report.is_complete() {
     ///     eprintln!("one.mp3: {}", track.report);
     /// }
-    /// index.add(TrackInfo { name: "one.mp3".into(), tags: track.info.tags }, &track.value)?;
+    /// let mut writer = index.writer()?;
+    /// writer.add(TrackInfo { name: "one.mp3".into(), tags: track.info.tags }, &track.value)?;
+    /// writer.commit()?;
     /// # Ok::<(), earmark::Error>(())
     /// ```
     ///
@@ -216,9 +218,9 @@ impl Fingerprinter {
     /// An audio file as a query, together with what is known of the file.
     ///
     /// ```no_run
-    /// # use earmark::{Config, Fingerprinter, HashIndex, MatchConfig};
-    /// let index = HashIndex::open("index")?;
-    /// let mut fingerprinter = Fingerprinter::new(index.catalog().config().clone())?;
+    /// # use earmark::{Fingerprinter, Index, MatchConfig};
+    /// let index = Index::open("index")?.reader();
+    /// let mut fingerprinter = Fingerprinter::new(index.config().clone())?;
     /// let clip = fingerprinter.query_file("clip.wav")?;
     /// println!("{} matches", index.search(&clip.value, &MatchConfig::default())?.len());
     /// # Ok::<(), earmark::Error>(())

@@ -1,6 +1,6 @@
-//! The KD-tree index: landmarks as points with continuous coordinates, searched within a tolerance.
+//! The KD-tree: landmarks as points with continuous coordinates, searched within a tolerance.
 //!
-//! Where the hash index asks for equality of rounded coordinates, the tree asks for all landmarks
+//! Where an index of hashes asks for equality of rounded coordinates, the tree asks for all landmarks
 //! within a distance, so no quantisation edge loses one.
 //!
 //! The tree lives in memory and has no file of its own: it is built from the peaks that a store holds,
@@ -11,7 +11,7 @@ use crate::fingerprint::Query;
 use crate::landmark::{Landmark, LandmarkHash, pair_all};
 use crate::peaks::STEPS;
 use crate::search::{Match, MatchConfig};
-use crate::store::{Excerpted, Found, PostingList, Store, Totals, TrackEntry};
+use crate::store::{Excerpted, Found, PostingList, Store, Totals, TrackEntry, blocks_of_frames};
 use crate::units::TrackId;
 use kiddo::{Chebyshev, Eytzinger, KdTree, VecOfArenas};
 use std::ops::Range;
@@ -31,16 +31,18 @@ type Tree = KdTree<
 /// Tracks by the coordinates of their landmarks.
 ///
 /// ```
-/// use earmark::{Config, Fingerprinter, HashIndex, KdIndex, MatchConfig, SampleRate, TrackInfo};
+/// use earmark::{Config, Fingerprinter, Index, KdIndex, MatchConfig, SampleRate, TrackInfo};
 /// # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
 /// # let rate = SampleRate::new(8000)?;
 /// # let mut fingerprinter = Fingerprinter::new(Config::default())?;
-/// let mut index = HashIndex::new(Config::default())?;
-/// index.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
-/// let index = KdIndex::new(index)?;
+/// let index = Index::in_memory(Config::default())?;
+/// let mut writer = index.writer()?;
+/// writer.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+/// writer.commit()?;
+/// let tree = KdIndex::new(index.reader())?;
 ///
 /// let clip = fingerprinter.query(&song[40_000..80_000], rate)?;
-/// assert_eq!(index.search(&clip, &MatchConfig::default())?[0].name, "song");
+/// assert_eq!(tree.search(&clip, &MatchConfig::default())?[0].name, "song");
 /// # Ok::<(), earmark::Error>(())
 /// ```
 #[derive(Debug)]
@@ -84,8 +86,11 @@ impl<S: Store> KdIndex<S> {
             let wanted =
                 stretch.start..stretch.end.saturating_add(BEYOND_BLOCKS).min(totals.blocks);
             for Excerpted { excerpt, .. } in store.excerpts(&[wanted])? {
+                let last = blocks_of_frames(excerpt.track_frames, config) - 1;
                 for landmark in pair_all(&excerpt.peaks, &config.landmarks, fan_out) {
-                    let block = landmark.time / STEPS / block_frames;
+                    // In the block of its peak, as the store counts it.
+                    let frame = landmark.time.saturating_add(STEPS / 2) / STEPS;
+                    let block = (frame / block_frames).min(last);
                     let block = excerpt.first_block.saturating_add(block);
                     if stretch.contains(&block) {
                         points.push((coordinates(&landmark), block));

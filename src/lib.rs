@@ -4,14 +4,17 @@
 //! (of a clip, to be looked up). An index holds fingerprints and finds clips in them.
 //!
 //! ```
-//! use earmark::{Config, Fingerprinter, HashIndex, MatchConfig, SampleRate, TrackInfo};
+//! use earmark::{Config, Fingerprinter, Index, MatchConfig, SampleRate, TrackInfo};
 //! # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
 //! let rate = SampleRate::new(8_000)?;
 //! let mut fingerprinter = Fingerprinter::new(Config::default())?;
 //!
+//! // In memory. `Index::create` and `Index::open` take a folder.
+//! let index = Index::in_memory(Config::default())?;
+//! let mut writer = index.writer()?;
 //! // Samples are mono `f32` at any rate. Files are read by `fingerprint_file` and `query_file`.
-//! let mut index = HashIndex::new(Config::default())?;
-//! index.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+//! writer.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+//! writer.commit()?;
 //!
 //! let clip = fingerprinter.query(&song[40_000..80_000], rate)?;
 //! let found = index.search(&clip, &MatchConfig::default())?;
@@ -27,7 +30,9 @@
 //! | [`Fingerprinter`] | turns audio into fingerprints and queries |
 //! | [`Fingerprint`], [`Query`] | what is kept of a recording, and what is looked up of a clip |
 //! | [`QueryStream`] | gives the last seconds of a stream as a query, at any time |
-//! | [`HashIndex`], [`KdIndex`] | hold fingerprints and find clips in them |
+//! | [`Index`] | keeps fingerprints, in a folder or in memory, and finds clips in them |
+//! | [`Reader`], [`Writer`] | one state of an index, to be searched; the right to change it |
+//! | [`KdIndex`] | finds the same landmarks within a tolerance |
 //! | [`Match`] | where a clip comes from, and how sure that is |
 //! | [`Config`], [`MatchConfig`] | how audio is analysed, and how an index is searched |
 //! | [`AudioReader`] | decodes an audio file (with the feature `decode`) |
@@ -48,7 +53,7 @@
 //! | pair | [`landmark`] | peaks | landmarks: pairs of peaks, and their hashes |
 //! | summarise | [`bands`] | levels | sub-fingerprints: which bands are louder than usual |
 //! | all of these | [`fingerprint`] | samples or files | fingerprints and queries |
-//! | keep | [`catalog`], [`index`](mod@index), [`kdtree`] | fingerprints | an index |
+//! | keep | [`store`] | fingerprints | an index, or whatever else is a [`Store`](store::Store) |
 //! | propose | [`search::candidates`](search::candidates()) | a query and a store | stretches where many landmarks agree |
 //! | weigh | [`evidence`] | such a place | z-scores of peaks, bands and phases; what is missing |
 //! | decide | [`search`] | evidence | matches, best first; why a track is one, or is not |
@@ -75,37 +80,44 @@
 //! Clips that are found at the track's own speed take up to twice as long as without; clips that are
 //! in no track several times as long.
 //!
-//! # Choosing an index
+//! # An index
 //!
-//! [`HashIndex`] grows track by track and is stored in a file. [`KdIndex`] looks landmarks up within
-//! a tolerance and is built in memory from the same [`Catalog`].
+//! An [`Index`] is a folder of a few files that are never changed, and a small one that says which of
+//! them count. It opens at once, whatever its size, and reads what a search asks for. It is searched
+//! while it is written: a [`Reader`] sees the state that was committed when it was made. What is
+//! committed survives a kill or a loss of power.
+//!
+//! Searches know an index as a [`Store`](store::Store): a few functions that a database can have, too.
+//! A [`KdIndex`] is built in memory from any store, and looks landmarks up within a tolerance.
+//!
+//! A collection in several stores, on several machines, is searched as one by [`search::find`] and
+//! [`search::decide`]. A stored fingerprint is searched without its audio by
+//! [`Reader::search_fingerprint`]. [`MatchConfig::filter`] limits a search to some tracks.
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
-//! | `parallel` | yes | all cores for building a [`KdIndex`], and a [`HashIndex`] from a catalog; two for opening one |
+//! | `mmap` | yes | indexes are mapped into memory, rather than read as a whole |
+//! | `parallel` | yes | all cores for building a [`KdIndex`] and for sorting what is added to an index |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
 //!
 #![cfg_attr(not(feature = "decode"), doc = "[`AudioReader`]: #features")]
-// But for one call in `wide`.
+// But for one call in `wide`, and one in `store::mmap`.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod bands;
 pub mod calibration;
-pub mod catalog;
 pub mod config;
 #[cfg(feature = "decode")]
 pub mod decode;
 pub mod error;
 pub mod evidence;
 pub mod fingerprint;
-pub mod index;
 pub mod kdtree;
 pub mod landmark;
-pub mod lock;
 pub mod peaks;
 pub mod resample;
 pub mod search;
@@ -116,11 +128,7 @@ pub mod units;
 
 mod arithmetic;
 mod packing;
-mod replacing;
 mod sealed;
-mod segment;
-mod source;
-mod storage;
 mod wide;
 
 #[cfg(test)]
@@ -128,8 +136,6 @@ mod testing;
 
 #[doc(inline)]
 pub use calibration::Calibration;
-#[doc(inline)]
-pub use catalog::{Catalog, Track, TrackInfo};
 #[doc(inline)]
 pub use config::Config;
 #[doc(inline)]
@@ -140,24 +146,27 @@ pub use error::{Error, Result};
 #[doc(inline)]
 pub use fingerprint::{Fingerprint, Fingerprinter, Query, QueryStream};
 #[doc(inline)]
-pub use index::HashIndex;
-#[doc(inline)]
 pub use kdtree::KdIndex;
-#[doc(inline)]
-pub use lock::IndexLock;
 #[doc(inline)]
 pub use resample::Resampler;
 #[doc(inline)]
 pub use search::{Match, MatchConfig, Span, SpeedRange};
 #[doc(inline)]
-pub use tags::Tags;
+pub use store::{Index, Reader, Writer};
 #[doc(inline)]
-pub use units::{ConfigId, FrameIndex, SampleRate, TrackId};
+pub use tags::{Tags, TrackInfo};
+#[doc(inline)]
+pub use units::{ConfigId, SampleRate, TrackId};
 
 /// The README's program.
 #[cfg(all(doctest, feature = "decode"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The example of how to use a calibration.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/calibration.md")]
+struct CalibrationGuide;
 
 #[cfg(test)]
 mod tests {
@@ -168,6 +177,6 @@ mod tests {
         fn shared<T: Send + Sync>() {}
         shared::<(Config, MatchConfig, Fingerprint, Query, Fingerprinter, Resampler)>();
         shared::<QueryStream>();
-        shared::<(Catalog, HashIndex, KdIndex<HashIndex>, Match, Error)>();
+        shared::<(Index, Reader, Writer, KdIndex<Reader>, Match, Error)>();
     }
 }

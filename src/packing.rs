@@ -1,4 +1,4 @@
-//! Peaks and sub-fingerprints as bytes, in the files of fingerprints and indexes alike.
+//! Peaks and sub-fingerprints as bytes, in the files of fingerprints.
 
 use crate::peaks::{Peak, STEPS};
 use crate::sealed;
@@ -23,12 +23,12 @@ pub fn check_order(peaks: &[Peak]) -> io::Result<()> {
     }
 }
 
-/// Appends peaks as they are stored, seven bytes each: the step in time from the peak before, plus
+/// Peaks as they are stored, seven bytes each: the step in time from the peak before, plus
 /// [`BACKWARDS`]; the frequency; contrast; rank; level; phase. [`SKIP`] in place of the step is no peak
 /// but a stretch of time without one, the steps of which follow.
-pub fn pack_peaks(peaks: &[Peak], bytes: &mut Vec<u8>) -> io::Result<()> {
+pub fn pack_peaks(peaks: &[Peak]) -> io::Result<Vec<u8>> {
     check_order(peaks)?;
-    bytes.reserve(PACKED_BYTES * peaks.len());
+    let mut bytes = Vec::with_capacity(PACKED_BYTES * peaks.len());
     let mut before = 0;
     for p in peaks {
         let mut step = i64::from(p.time) - before + BACKWARDS;
@@ -43,7 +43,7 @@ pub fn pack_peaks(peaks: &[Peak], bytes: &mut Vec<u8>) -> io::Result<()> {
         bytes.extend_from_slice(&[p.contrast, p.rank, p.level, p.phase]);
         before = i64::from(p.time);
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// Reads what [`pack_peaks`] wrote.
@@ -67,8 +67,8 @@ pub fn unpack_peaks(bytes: &[u8]) -> io::Result<Vec<Peak>> {
 }
 
 /// Sub-fingerprints as they are stored, eight bytes each.
-pub fn pack_words(words: &[u64], bytes: &mut Vec<u8>) {
-    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+pub fn pack_words(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 /// Reads what [`pack_words`] wrote.
@@ -97,23 +97,19 @@ mod tests {
         let peak = |time| Peak { time, bin: 4_000, contrast: 77, rank: 3, level: 201, phase: 254 };
         let times = [5, 0, 16, 60_016, 60_001, 200_000_000, 199_999_985, u32::MAX];
         let peaks: Vec<Peak> = times.map(peak).to_vec();
-        let mut bytes = Vec::new();
-        pack_peaks(&peaks, &mut bytes).unwrap();
+        let bytes = pack_peaks(&peaks).unwrap();
         assert_eq!(unpack_peaks(&bytes).unwrap(), peaks);
         assert!(unpack_peaks(&bytes[1..]).is_err());
         // The longest step of all, and one too far back.
         let last = [peak(u32::MAX)];
-        bytes.clear();
-        pack_peaks(&last, &mut bytes).unwrap();
-        assert_eq!(unpack_peaks(&bytes).unwrap(), last);
-        assert!(pack_peaks(&[peak(33), peak(0)], &mut bytes).is_err());
+        assert_eq!(unpack_peaks(&pack_peaks(&last).unwrap()).unwrap(), last);
+        assert!(pack_peaks(&[peak(33), peak(0)]).is_err());
     }
 
     #[test]
     fn words_are_stored_as_they_are() {
         let words = [0, 1, u64::MAX, 0x0123_4567_89ab_cdef];
-        let mut bytes = Vec::new();
-        pack_words(&words, &mut bytes);
+        let bytes = pack_words(&words);
         assert_eq!(bytes.len(), 8 * words.len());
         assert_eq!(unpack_words(&bytes).unwrap(), words);
         assert!(unpack_words(&bytes[1..]).is_err());

@@ -1,19 +1,16 @@
-//! The envelope of everything that is stored: magic bytes, version, length, content, checksum.
+//! The envelope of fingerprints, findings and calibrations as bytes: magic bytes, version, length,
+//! content, checksum.
 //!
-//! Contents are written and read piece by piece, so that a large one is in memory only as what is
-//! made of it. The checksum is of the content followed by what stands before it.
+//! The checksum is of the content followed by what stands before it.
 
 use crate::error::{Error, Result};
-use crate::source::{Input, Source};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind};
 use xxhash_rust::xxh3::Xxh3;
 
 /// No string or structure of a content is longer.
 const MAX_RECORD_BYTES: usize = 1 << 30;
 const HEADER_BYTES: usize = 8 + 4 + 8;
-const CHECKSUM_BYTES: u64 = 8;
-/// Contents are read in pieces of this size.
-const PIECE_BYTES: usize = 1 << 18;
+const CHECKSUM_BYTES: usize = 8;
 
 /// What kind of thing an envelope holds.
 pub struct Kind {
@@ -49,169 +46,106 @@ pub fn invalid(detail: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> i
     io::Error::new(ErrorKind::InvalidData, detail)
 }
 
-/// A content that is being written.
-pub struct Sealing<'a, W> {
-    out: &'a mut W,
-    checksum: Xxh3,
-    length: u64,
+/// An envelope that is being filled.
+pub struct Sealing {
+    envelope: Vec<u8>,
 }
 
-impl<W: Write> Sealing<'_, W> {
-    pub fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.checksum.update(bytes);
-        self.length += bytes.len() as u64;
-        self.out.write_all(bytes)
+impl Sealing {
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.envelope.extend_from_slice(bytes);
     }
 
     /// Writes a structure after its length.
     pub fn record<T: bincode::Encode>(&mut self, value: &T) -> io::Result<()> {
-        self.list(&encode(value)?)
+        self.list(&encode(value)?);
+        Ok(())
     }
 
     /// Writes bytes after their number.
-    pub fn list(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.bytes(&(bytes.len() as u64).to_le_bytes())?;
-        self.bytes(bytes)
+    pub fn list(&mut self, bytes: &[u8]) {
+        self.bytes(&(bytes.len() as u64).to_le_bytes());
+        self.bytes(bytes);
     }
 }
 
-/// What comes after the next envelope, whatever that holds, so that both can be read at the same time.
-pub fn after_next<I: Input>(mut source: Source<I>) -> io::Result<Source<I>> {
-    source.cut(HEADER_BYTES as u64 - 8)?;
-    let length = u64::from_le_bytes(source.array()?);
-    source.cut(length)?;
-    source.cut(CHECKSUM_BYTES)?;
-    Ok(source)
+/// A content that is yet to be read.
+pub struct Content<'a> {
+    rest: &'a [u8],
 }
 
-/// A content that is being read: nothing is allocated beyond what is there.
-pub struct Content<I> {
-    source: Source<I>,
-    checksum: Xxh3,
-    /// The piece that was read last.
-    piece: Vec<u8>,
-    /// So much of it was taken.
-    taken: usize,
-}
-
-impl<I: Input> Content<I> {
-    fn new(source: Source<I>) -> Self {
-        Self { source, checksum: Xxh3::new(), piece: Vec::new(), taken: 0 }
+impl<'a> Content<'a> {
+    /// Reads the next `N` bytes.
+    pub fn array<const N: usize>(&mut self) -> io::Result<&'a [u8; N]> {
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(ErrorKind::UnexpectedEof)?;
+        self.rest = rest;
+        Ok(bytes)
     }
 
-    fn left(&self) -> u64 {
-        self.source.left() + (self.piece.len() - self.taken) as u64
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.left() == 0
-    }
-
-    /// Reads what [`Sealing::list`] or [`Sealing::record`] wrote into `bytes`.
-    pub fn list(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        let mut length = [0; 8];
-        self.read_exact(&mut length)?;
-        let length = u64::from_le_bytes(length);
-        let fits = length <= self.left();
-        let capacity = usize::try_from(length).ok().filter(|_| fits);
-        bytes.clear();
-        bytes.reserve_exact(capacity.ok_or(ErrorKind::UnexpectedEof)?);
-        self.take(length).read_to_end(bytes)?;
-        Ok(())
-    }
-
-    /// Reads the next piece. It is checked at once, while it is in the processor's cache.
-    fn next_piece(&mut self) -> io::Result<()> {
-        let length = self.source.left().min(PIECE_BYTES as u64) as usize;
-        self.piece.resize(length, 0);
-        // Until it is read, there is nothing to be had of it.
-        self.taken = length;
-        self.source.fill(&mut self.piece)?;
-        self.checksum.update(&self.piece);
-        self.taken = 0;
-        Ok(())
-    }
-
-    /// Reads on to the end.
-    fn finish(&mut self) -> io::Result<()> {
-        while self.source.left() > 0 {
-            self.next_piece()?;
-        }
-        Ok(())
-    }
-}
-
-impl<I: Input> Read for Content<I> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.piece.len() {
-            self.next_piece()?;
-        }
-        let read = (&self.piece[self.taken..]).read(bytes)?;
-        self.taken += read;
-        Ok(read)
+    /// Reads what [`Sealing::list`] or [`Sealing::record`] wrote.
+    pub fn list(&mut self) -> io::Result<&'a [u8]> {
+        let length = usize::try_from(u64::from_le_bytes(*self.array()?)).ok();
+        let split = length.and_then(|length| self.rest.split_at_checked(length));
+        let (list, rest) = split.ok_or(ErrorKind::UnexpectedEof)?;
+        self.rest = rest;
+        Ok(list)
     }
 }
 
 impl Kind {
-    /// Writes what `fill` writes, in an envelope.
-    pub fn seal<W: Write + Seek>(
-        &self,
-        out: &mut W,
-        fill: impl FnOnce(&mut Sealing<W>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let begin = out.stream_position()?;
-        out.write_all(&self.header(0))?;
-        let mut content = Sealing { out, checksum: Xxh3::new(), length: 0 };
-        fill(&mut content)?;
-        let Sealing { mut checksum, length, .. } = content;
-        let header = self.header(length);
-        checksum.update(&header);
-        out.write_all(&checksum.digest().to_le_bytes())?;
-        let end = out.stream_position()?;
-        out.seek(SeekFrom::Start(begin))?;
-        out.write_all(&header)?;
-        out.seek(SeekFrom::Start(end))?;
-        Ok(())
+    /// What `fill` writes, in an envelope.
+    pub fn seal(&self, fill: impl FnOnce(&mut Sealing) -> io::Result<()>) -> io::Result<Vec<u8>> {
+        let mut sealing = Sealing { envelope: self.header(0).to_vec() };
+        fill(&mut sealing)?;
+        let mut envelope = sealing.envelope;
+        let header = self.header((envelope.len() - HEADER_BYTES) as u64);
+        envelope[..HEADER_BYTES].copy_from_slice(&header);
+        let checksum = checksum(&envelope[HEADER_BYTES..], &header);
+        envelope.extend_from_slice(&checksum);
+        Ok(envelope)
     }
 
-    /// Reads the next envelope, whose content `take` reads. What that makes of damaged content is
-    /// not returned.
-    pub fn open<I: Input, T>(
+    /// Reads an envelope that takes up all of `bytes`. Its content is handed to `take` once its checksum
+    /// has been found right, and must be read to its end.
+    pub fn open<'a, T>(
         &self,
-        source: &mut Source<I>,
-        take: impl FnOnce(&mut Content<I>) -> io::Result<T>,
+        bytes: &'a [u8],
+        take: impl FnOnce(&mut Content<'a>) -> io::Result<T>,
     ) -> Result<T> {
         let what = self.name;
-        let damaged = |e: io::Error| match e.kind() {
-            ErrorKind::InvalidData => Error::Corrupt { what, detail: e.to_string(), path: None },
-            ErrorKind::UnexpectedEof => {
-                Error::Corrupt { what, detail: "it ends too early".into(), path: None }
-            }
-            _ => Error::Read(e),
-        };
-        match source.array().map_err(damaged) {
-            Ok(magic) if &magic == self.magic => {}
-            Ok(_) | Err(Error::Corrupt { .. }) => return Err(Error::BadMagic { what, path: None }),
-            Err(error) => return Err(error),
+        let corrupt = |detail: String| Error::Corrupt { what, detail, path: None };
+        if !bytes.starts_with(self.magic) {
+            return Err(Error::BadMagic { what, path: None });
         }
-        let version = u32::from_le_bytes(source.array().map_err(damaged)?);
+        let cut = || corrupt("it ends too early".into());
+        let (version, rest) = bytes[self.magic.len()..].split_first_chunk().ok_or_else(cut)?;
+        let version = u32::from_le_bytes(*version);
         if version != self.version {
             let supported = self.version;
             return Err(Error::Version { what, found: version, supported, path: None });
         }
-        let length = u64::from_le_bytes(source.array().map_err(damaged)?);
-        let mut content = Content::new(source.cut(length).map_err(damaged)?);
-        let taken = take(&mut content).and_then(|taken| match content.is_empty() {
+        let (length, rest) = rest.split_first_chunk().ok_or_else(cut)?;
+        let length = u64::from_le_bytes(*length);
+        let split = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
+        let (content, found) = split.ok_or_else(cut)?;
+        if found.len() < CHECKSUM_BYTES {
+            return Err(cut());
+        }
+        if found.len() > CHECKSUM_BYTES {
+            return Err(corrupt("there is more behind it than there should be".into()));
+        }
+        if found != checksum(content, &self.header(length)) {
+            return Err(corrupt("its checksum differs".into()));
+        }
+        let mut content = Content { rest: content };
+        let taken = take(&mut content).and_then(|taken| match content.rest.is_empty() {
             true => Ok(taken),
             false => Err(invalid("there is more in it than there should be")),
         });
-        content.finish().map_err(damaged)?;
-        content.checksum.update(&self.header(length));
-        let checksum = content.checksum.digest();
-        if source.array().map_err(damaged)? != checksum.to_le_bytes() {
-            return Err(damaged(invalid("its checksum differs")));
-        }
-        taken.map_err(damaged)
+        taken.map_err(|e| match e.kind() {
+            ErrorKind::UnexpectedEof => cut(),
+            _ => corrupt(e.to_string()),
+        })
     }
 
     fn header(&self, length: u64) -> [u8; HEADER_BYTES] {
@@ -223,36 +157,35 @@ impl Kind {
     }
 }
 
+fn checksum(content: &[u8], header: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut checksum = Xxh3::new();
+    checksum.update(content);
+    checksum.update(header);
+    checksum.digest().to_le_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::io::Cursor;
 
     const KIND: Kind = Kind { name: "test", magic: b"EARMTEST", version: 3 };
 
     /// A content with one of everything.
     fn sealed(kind: &Kind, list: &[u8]) -> Vec<u8> {
-        let mut out = Cursor::new(b"before".to_vec());
-        out.seek(SeekFrom::End(0)).unwrap();
-        kind.seal(&mut out, |content| {
+        let sealed = kind.seal(|content| {
             content.record(&(7u32, "seven"))?;
-            content.list(list)?;
-            content.list(b"end")
-        })
-        .unwrap();
-        out.into_inner().split_off(6)
+            content.list(list);
+            content.list(b"end");
+            Ok(())
+        });
+        sealed.unwrap()
     }
 
     fn open(bytes: &[u8]) -> Result<(String, Vec<u8>, Vec<u8>)> {
-        KIND.open(&mut Source::of_bytes(bytes), |content| {
-            let mut bytes = Vec::new();
-            content.list(&mut bytes)?;
-            let (_, name): (u32, String) = decode(&bytes)?;
-            let (mut list, mut end) = (Vec::new(), Vec::new());
-            content.list(&mut list)?;
-            content.list(&mut end)?;
-            Ok((name, list, end))
+        KIND.open(bytes, |content| {
+            let (_, name): (u32, String) = decode(content.list()?)?;
+            Ok((name, content.list()?.to_vec(), content.list()?.to_vec()))
         })
     }
 
@@ -268,6 +201,9 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(open(&bytes[..end]).is_err());
         }
+        let longer = [&bytes[..], b"x"].concat();
+        let error = open(&longer).unwrap_err().to_string();
+        assert!(error.contains("more behind it"), "{error}");
     }
 
     #[test]
@@ -277,68 +213,24 @@ mod tests {
         assert_eq!(error, "test format version 4, but this build reads version 3: update earmark");
     }
 
-    fn numbers(n: usize) -> Vec<u8> {
-        (0..n as u32).map(|x| (x.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect()
-    }
-
-    /// Whatever a piece ends in (a length, a list, the checksum), it goes on with the next.
     #[test]
-    fn contents_of_several_pieces_come_back() {
-        for n in (PIECE_BYTES - 50..PIECE_BYTES + 2).chain([3 * PIECE_BYTES]) {
-            let list = numbers(n);
-            let bytes = sealed(&KIND, &list);
-            let (name, read, end) = open(&bytes).unwrap();
-            assert!(name == "seven" && read == list && end == b"end", "{n} bytes");
-            for at in [20, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 20, bytes.len() - 9] {
-                let at = at.min(bytes.len() - 9);
-                let mut damaged = bytes.clone();
-                damaged[at] ^= 1;
-                let error = open(&damaged).unwrap_err().to_string();
-                assert!(error.contains("its checksum differs"), "{n} bytes, at {at}: {error}");
-                assert!(open(&bytes[..at]).is_err());
-            }
+    fn lengths_beyond_the_content_are_damage() {
+        for length in [0, 9, u64::MAX] {
+            let bytes = KIND.seal(|content| {
+                content.bytes(&length.to_le_bytes());
+                content.bytes(&[1; 8]);
+                Ok(())
+            });
+            let bytes = bytes.unwrap();
+            let error = KIND.open(&bytes, |content| content.list().map(drop)).unwrap_err();
+            let told = if length == 0 { "more in it" } else { "ends too early" };
+            assert!(error.to_string().contains(told), "{length}: {error}");
         }
-    }
-
-    #[test]
-    fn no_memory_is_taken_for_what_is_not_there() {
-        let list = u64::MAX.to_le_bytes();
-        let mut out = Cursor::new(Vec::new());
-        KIND.seal(&mut out, |content| content.bytes(&list)).unwrap();
-        let mut bytes = Vec::new();
-        let mut source = Source::of_bytes(out.get_ref());
-        assert!(KIND.open(&mut source, |content| content.list(&mut bytes)).is_err());
-        assert_eq!(bytes.capacity(), 0);
-    }
-
-    #[test]
-    fn what_comes_after_an_envelope_is_found_without_reading_it() {
-        let [a, b] = [sealed(&KIND, b"first"), sealed(&KIND, b"second")];
-        let mut both = [a.clone(), b].concat();
-        both[30] ^= 1;
-        let source = Source::of_bytes(&both);
-        let mut after = after_next(source).unwrap();
-        let lists = KIND.open(&mut after, |content| {
-            let mut list = Vec::new();
-            content.list(&mut list)?;
-            content.list(&mut list)?;
-            content.list(&mut Vec::new())?;
-            Ok(list)
-        });
-        assert_eq!(lists.unwrap(), b"second");
-        assert_eq!(after.left(), 0);
-        assert!(after_next(after).is_err());
-        for end in 0..a.len() {
-            assert!(after_next(Source::of_bytes(&a[..end])).is_err(), "cut at {end}");
-        }
-        both[12..20].fill(u8::MAX);
-        assert!(after_next(Source::of_bytes(&both)).is_err());
     }
 
     proptest! {
         #[test]
-        fn lists_of_any_length_come_back(n in 0usize..100_000) {
-            let list = numbers(n);
+        fn lists_of_any_length_come_back(list in prop::collection::vec(any::<u8>(), 0..1000)) {
             prop_assert_eq!(open(&sealed(&KIND, &list)).unwrap().1, list);
         }
 

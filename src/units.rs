@@ -17,10 +17,6 @@ impl fmt::Display for TrackId {
     }
 }
 
-/// Counts spectrogram frames (hops) from the beginning of a signal.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
-pub struct FrameIndex(pub u32);
-
 /// A sample rate in Hz, from [`SampleRate::MIN_HZ`] to [`SampleRate::MAX_HZ`].
 ///
 /// ```

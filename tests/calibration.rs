@@ -3,19 +3,20 @@
 mod common;
 
 use common::{music, rate};
-use earmark::{
-    Calibration, Config, Error, Fingerprinter, HashIndex, MatchConfig, Query, TrackInfo,
-};
+use earmark::{Calibration, Config, Error, Fingerprinter, Index, MatchConfig, Query, TrackInfo};
 use std::sync::Arc;
 
 /// An index of two tracks and a clip of the first.
-fn index_and_clip(config: &Config) -> (HashIndex, Query) {
+fn index_and_clip(config: &Config) -> (Index, Query) {
     let mut fingerprinter = Fingerprinter::new(config.clone()).unwrap();
-    let mut index = HashIndex::new(config.clone()).unwrap();
+    let index = Index::in_memory(config.clone()).unwrap();
+    let mut writer = index.writer().unwrap();
     for seed in 0..2 {
         let track = fingerprinter.fingerprint(&music(30.0, seed), rate(8000)).unwrap();
-        index.add(TrackInfo::named(format!("{seed}")), &track).unwrap();
+        writer.add(TrackInfo::named(format!("{seed}")), &track).unwrap();
     }
+    writer.commit().unwrap();
+    drop(writer);
     let clip = fingerprinter.query(&music(30.0, 0)[80_000..120_000], rate(8000)).unwrap();
     (index, clip)
 }

@@ -3,11 +3,11 @@
 mod common;
 
 use common::*;
-use earmark::search::{Outcome, explain, weighed_places};
-use earmark::{Error, HashIndex, Match, MatchConfig, Query, TrackInfo};
+use earmark::search::{Outcome, explain, weigh_place, weighed_places};
+use earmark::{Error, Index, Match, MatchConfig, Query, Reader, TrackId};
 
 /// Two pieces at once, as an index of several finds them.
-fn mixture() -> (HashIndex, Query) {
+fn mixture() -> (Index, Query) {
     let tracks = [1, 2, 3, 4].map(|seed| music(30.0, 40 + seed));
     let named = ["a", "b", "c", "d"].into_iter().zip(tracks.iter().map(|t| &t[..]));
     let index = index_of(&named.collect::<Vec<_>>());
@@ -15,7 +15,7 @@ fn mixture() -> (HashIndex, Query) {
     (index, query(&both.map(|(a, b)| a + 0.8 * b).collect::<Vec<_>>()))
 }
 
-fn search(index: &HashIndex, query: &Query, max_matches: usize, max_alarms: f64) -> Vec<Match> {
+fn search(index: &Reader, query: &Query, max_matches: usize, max_alarms: f64) -> Vec<Match> {
     let config =
         MatchConfig { max_matches, max_false_alarms: max_alarms, ..MatchConfig::default() };
     index.search(query, &config).unwrap()
@@ -24,6 +24,7 @@ fn search(index: &HashIndex, query: &Query, max_matches: usize, max_alarms: f64)
 #[test]
 fn fewer_or_stricter_matches_are_the_first_of_more() {
     let (index, query) = mixture();
+    let index = index.reader();
     let all = search(&index, &query, usize::MAX, f64::INFINITY);
     assert!(all.len() > 3, "{all:?}");
     assert!(all.is_sorted_by(|a, b| a.false_alarms <= b.false_alarms));
@@ -55,14 +56,14 @@ fn the_overlaid_clip_of_the_fixtures_gives_the_same_for_any_number_of_matches() 
 #[test]
 fn what_else_is_in_the_clip_does_not_hold_a_match_down() {
     let (index, query) = mixture();
-    let both = search(&index, &query, 5, 0.001);
+    let both = search(&index.reader(), &query, 5, 0.001);
     let mut found = names(&both);
     found.sort_unstable();
     assert_eq!(found, ["a", "b"]);
     for (alone, other) in [("a", "b"), ("b", "a")] {
-        let mut index = index.clone();
-        index.remove(index.catalog().find(other).unwrap().id).unwrap();
-        let found = search(&index, &query, 5, 0.001);
+        let (index, _) = mixture();
+        remove(&index, id_of(&index, other).unwrap()).unwrap();
+        let found = search(&index.reader(), &query, 5, 0.001);
         let before = both.iter().find(|m| m.name == alone).unwrap();
         assert_eq!(names(&found), [alone]);
         // Chance differs a little, for other places are tried.
@@ -83,13 +84,12 @@ fn configurations_out_of_range_are_refused() {
 #[test]
 fn removed_tracks_take_no_places() {
     let song = music(20.0, 11);
-    let mut index = index_of(&[("kept", &song)]);
-    for copy in 0..6 {
-        index.add(TrackInfo::named(format!("copy {copy}")), &fingerprint(&song)).unwrap();
-    }
-    for copy in 0..6 {
-        let id = index.catalog().find(&format!("copy {copy}")).unwrap().id;
-        index.remove(id).unwrap();
+    let print = fingerprint(&song);
+    let copies = (0..6).map(|copy| format!("copy {copy}"));
+    let names_of_all = copies.clone().chain(["kept".to_string()]);
+    let index = index_of_prints(names_of_all.zip(std::iter::repeat(&print)));
+    for copy in copies {
+        remove(&index, id_of(&index, &copy).unwrap()).unwrap();
     }
     let config = MatchConfig { candidates: 1, ..MatchConfig::default() };
     let clip = query(cut(&song, 5.0, 10.0));
@@ -99,9 +99,10 @@ fn removed_tracks_take_no_places() {
 #[test]
 fn it_is_explained_why_a_track_was_found_or_not() {
     let (index, query) = mixture();
+    let index = index.reader();
     let config = MatchConfig::default();
     let why = |name: &str, config: &MatchConfig| {
-        let id = index.catalog().find(name).unwrap().id;
+        let id = index.find(name).unwrap().unwrap().id;
         explain(&index, &query, id, config).unwrap()
     };
     let found = why("a", &config);
@@ -125,4 +126,27 @@ fn it_is_explained_why_a_track_was_found_or_not() {
     let places = weighed_places(&index, &query, &config).unwrap();
     assert!(places.is_sorted_by(|a, b| a.score >= b.score));
     assert_eq!(places[0].name, matches[0].name);
+}
+
+#[test]
+fn one_place_is_weighed_as_a_search_weighs_it() {
+    let (index, query) = mixture();
+    let config = MatchConfig::default();
+    let index = index.reader();
+    let id = index.find("a").unwrap().unwrap().id;
+    let place = |offset_s: f64| weigh_place(&index, &query, id, offset_s, &config).unwrap();
+    let right = place(8.02).unwrap();
+    let searched = weighed_places(&index, &query, &config).unwrap();
+    let searched = searched.iter().find(|p| p.name == "a").unwrap();
+    assert!((right.offset_s - searched.offset_s).abs() < 0.02, "{right:?} {searched:?}");
+    assert!((right.strength - searched.strength).abs() < 0.5, "{right:?} {searched:?}");
+    assert!(place(13.0).unwrap().strength < 0.5 * right.strength);
+    // Half of the clip lies before the track; then all of it.
+    assert!(place(-4.0).is_some());
+    for outside in [-100.0, 1e6, -1e300, f64::INFINITY, f64::NAN] {
+        assert!(place(outside).is_none_or(|p| p.strength < 5.0), "{outside}");
+    }
+    let nobody = TrackId(999);
+    let error = weigh_place(&index, &query, nobody, 0.0, &config).unwrap_err();
+    assert!(matches!(error, Error::NoSuchTrack { id } if id == nobody));
 }

@@ -18,7 +18,7 @@ mod common;
 use common::*;
 use earmark::landmark::Landmark;
 use earmark::spectrogram::Spectrogram;
-use earmark::{Config, Fingerprint, HashIndex, SampleRate, TrackInfo};
+use earmark::{Config, Fingerprint, Index, SampleRate, TrackInfo};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -226,20 +226,24 @@ fn hashes() {
     );
 }
 
-/// The file of an index of the golden fingerprints.
+/// The files of an index of the golden fingerprints.
 #[test]
-fn index_file() {
-    let mut index = HashIndex::new(Config::default()).unwrap();
-    for (name, fingerprint, _) in golden_fingerprints() {
-        index.add(TrackInfo::named(*name), fingerprint).unwrap();
-    }
+fn index_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index");
-    index.save(&path).unwrap();
-    let bytes = std::fs::read(path).unwrap();
-    let now = format!("{}\t{:016x}\n", bytes.len(), xxh3_64(&bytes));
+    let index = Index::create(&path, Config::default()).unwrap();
+    let mut writer = index.writer().unwrap();
+    for (name, fingerprint, _) in golden_fingerprints() {
+        writer.add(TrackInfo::named(*name), fingerprint).unwrap();
+    }
+    writer.commit().unwrap();
+    let mut now = String::new();
+    for name in ["manifest", "00000000.seg"] {
+        let bytes = std::fs::read(path.join(name)).unwrap();
+        writeln!(now, "{name}\t{}\t{:016x}", bytes.len(), xxh3_64(&bytes)).unwrap();
+    }
     let then = bless("index.tsv", now.as_bytes());
-    assert_eq!(String::from_utf8(then).unwrap(), now, "length and hash of the file");
+    assert_eq!(String::from_utf8(then).unwrap(), now, "lengths and hashes of the files");
 }
 
 /// Stored indexes and fingerprints are refused once this changes.

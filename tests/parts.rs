@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use earmark::search::{Findings, TrackFilter, decide, find};
-use earmark::{Error, HashIndex, Match, MatchConfig, Query, SpeedRange, TrackInfo};
+use earmark::{Error, Fingerprint, Match, MatchConfig, Query, Reader, SpeedRange};
 
 /// Twelve tracks, two of which are the same and two of which share their second half.
 fn tracks() -> Vec<(String, Vec<f32>)> {
@@ -32,17 +32,16 @@ fn clips(tracks: &[(String, Vec<f32>)]) -> Vec<Query> {
     plain.into_iter().chain([query(&mixed), query(&noisy), query(&unknown)]).collect()
 }
 
-fn split(tracks: &[(String, Vec<f32>)], k: usize, of: impl Fn(usize) -> usize) -> Vec<HashIndex> {
-    let mut parts: Vec<HashIndex> =
-        (0..k).map(|_| HashIndex::new(earmark::Config::default()).unwrap()).collect();
-    for (i, (name, samples)) in tracks.iter().enumerate() {
-        let info = TrackInfo::named(name);
-        parts[of(i) % k].add(info, &fingerprint(samples)).unwrap();
-    }
-    parts
+fn split(tracks: &[(String, Vec<f32>)], k: usize, of: impl Fn(usize) -> usize) -> Vec<Reader> {
+    let prints: Vec<Fingerprint> = tracks.iter().map(|(_, samples)| fingerprint(samples)).collect();
+    let part = |part: usize| {
+        let tracks = tracks.iter().zip(&prints).enumerate().filter(|(i, _)| of(*i) % k == part);
+        index_of_prints(tracks.map(|(_, ((name, _), print))| (name, print))).reader()
+    };
+    (0..k).map(part).collect()
 }
 
-fn search_parts(parts: &[HashIndex], query: &Query, config: &MatchConfig) -> Vec<Match> {
+fn search_parts(parts: &[Reader], query: &Query, config: &MatchConfig) -> Vec<Match> {
     // Each part's findings travel as bytes.
     let findings: Vec<Findings> = (parts.iter())
         .map(|part| Findings::from_bytes(&find(part, query, config).unwrap().to_bytes()).unwrap())
@@ -110,7 +109,7 @@ fn findings_of_different_clips_are_refused() {
 fn a_search_may_be_limited_to_some_tracks() {
     let tracks = tracks();
     let index = split(&tracks, 1, |_| 0).remove(0);
-    let id = |name: &str| index.catalog().find(name).unwrap().id;
+    let id = |name: &str| index.find(name).unwrap().unwrap().id;
     let clip = &clips(&tracks)[0];
     let search = |filter: TrackFilter| {
         let config = MatchConfig { filter, ..MatchConfig::default() };

@@ -4,12 +4,12 @@
 mod common;
 
 use common::*;
-use earmark::{HashIndex, KdIndex, Match, MatchConfig, Query, SpeedRange};
+use earmark::{Index, KdIndex, Match, MatchConfig, Query, SpeedRange};
 
 const SECONDS: f32 = 40.0;
 
 /// Three tracks, of which the clips come from the one named "2".
-fn index() -> HashIndex {
+fn index() -> Index {
     let tracks = [1, 2, 3].map(|seed| music(SECONDS, 100 + seed));
     index_of(&[("1", &tracks[0]), ("2", &tracks[1]), ("3", &tracks[2])])
 }
@@ -43,7 +43,7 @@ fn changes(ratio: f64) -> [(f64, f64); 3] {
 #[test]
 fn speed_tempo_and_pitch_are_found_and_measured() {
     let hash = index();
-    let kd = KdIndex::new(hash.clone()).unwrap();
+    let kd = KdIndex::new(hash.reader()).unwrap();
     for ratio in [0.913, 0.96, 1.02, 1.054, 1.095] {
         for (tempo, pitch) in changes(ratio) {
             let query = clip(11.7, 11.7 + 5.0 * tempo, tempo, pitch);

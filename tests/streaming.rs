@@ -194,8 +194,8 @@ fn fingerprinters_can_be_sent_and_indexes_shared() {
     sent::<Fingerprinter>();
     shared::<Fingerprint>();
     shared::<earmark::Query>();
-    shared::<earmark::HashIndex>();
-    shared::<earmark::KdIndex<earmark::HashIndex>>();
+    shared::<earmark::Index>();
+    shared::<earmark::KdIndex<earmark::Reader>>();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! An hour of music, and clips of it.
 
 use crate::common::{music, rng};
-use earmark::{Config, Fingerprint, Fingerprinter, HashIndex, Match, Query, SampleRate, TrackInfo};
+use earmark::{Config, Fingerprint, Fingerprinter, Index, Match, Query, SampleRate, TrackInfo};
 
 const TRACKS: u64 = 120;
 const TRACK_S: f32 = 30.0;
@@ -44,11 +44,10 @@ impl Library {
         library
     }
 
-    pub fn index(&self) -> HashIndex {
-        let mut index = HashIndex::new(Config::default()).unwrap();
-        for (number, fingerprint) in self.fingerprints.iter().enumerate() {
-            index.add(TrackInfo::named(name(number as u64)), fingerprint).unwrap();
-        }
+    /// An index in memory.
+    pub fn index(&self) -> Index {
+        let index = Index::in_memory(Config::default()).unwrap();
+        fill(&index, &self.fingerprints);
         index
     }
 
@@ -76,6 +75,15 @@ impl Library {
             assert!((best.offset_s - clip.start_s).abs() < 0.05, "{best:?}");
         }
     }
+}
+
+/// Adds tracks and commits.
+pub fn fill(index: &Index, fingerprints: &[Fingerprint]) {
+    let mut writer = index.writer().unwrap();
+    for (number, fingerprint) in fingerprints.iter().enumerate() {
+        writer.add(TrackInfo::named(name(number as u64)), fingerprint).unwrap();
+    }
+    writer.commit().unwrap();
 }
 
 fn name(number: u64) -> String {

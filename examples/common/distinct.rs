@@ -3,7 +3,6 @@
 use crate::audio_files::track_name;
 use crate::progress::Progress;
 use crate::text::shown;
-use earmark::Catalog;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ pub struct Distinct<'a> {
 }
 
 impl<'a> Distinct<'a> {
-    pub fn new(files: &'a [PathBuf], catalog: &Catalog) -> Self {
+    pub fn new(files: &'a [PathBuf], is_known: impl Fn(&str) -> bool) -> Self {
         let mut group_of = HashMap::new();
         let mut groups: Vec<Vec<&PathBuf>> = Vec::new();
         for file in files {
@@ -30,7 +29,7 @@ impl<'a> Distinct<'a> {
         for group in groups {
             let preference = |i: &usize| {
                 let file = group[*i];
-                (catalog.find(&track_name(file)).is_none(), file.is_symlink())
+                (!is_known(&track_name(file)), file.is_symlink())
             };
             let Some(taken) = (0..group.len()).min_by_key(preference) else { continue };
             let others = group.iter().enumerate().filter(|(i, _)| *i != taken);

@@ -6,7 +6,7 @@ use crate::opening::open_audio;
 use crate::ordered::in_order;
 use crate::progress::Progress;
 use crate::text::{reason, shown};
-use earmark::{DecodeReport, Fingerprint, Fingerprinter, HashIndex, Tags, TrackInfo};
+use earmark::{Config, DecodeReport, Fingerprint, Fingerprinter, Tags, TrackInfo, Writer};
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Tally {
     pub added: usize,
     pub replaced: usize,
+    /// Files that were not read, for the index holds tracks of their names.
+    pub known: usize,
     /// Files that were read in part.
     pub partial: usize,
     pub failed: usize,
@@ -31,28 +33,41 @@ struct Taken {
     report: DecodeReport,
 }
 
-/// Fingerprints files and adds them to the index, the largest first, so that no thread is left alone
-/// with a long one at the end; those whose names it holds are replaced. Says on standard error which
-/// files failed, wholly or in part, and why, and which are left out as other names of the same.
-///
-/// Once `stop` is set, it leaves the files that are under way, and begins no other.
+/// How files are added.
+pub struct Ingestion<'a> {
+    /// The analysis of the index.
+    pub config: &'a Config,
+    pub jobs: usize,
+    /// Whether tracks whose names the index holds are fingerprinted again and replaced.
+    pub replace: bool,
+    /// Once it is set, the files that are under way are left, and no other is begun.
+    pub stop: &'a AtomicBool,
+}
+
+/// Fingerprints files and adds them to an index, the largest first, so that no thread is left alone
+/// with a long one at the end. Says on standard error which files failed, wholly or in part, and why, and
+/// which are left out as other names of the same. What is added is to be committed.
 ///
 /// # Errors
-/// Those of `after_each`, which is called with the index after each track.
+/// Those of `after_each`, which is called with the writer after each track.
 pub fn ingest(
-    index: &mut HashIndex,
+    writer: &mut Writer,
     files: &[PathBuf],
-    jobs: usize,
-    stop: &AtomicBool,
-    mut after_each: impl FnMut(&mut HashIndex) -> Result<(), String>,
+    how: &Ingestion<'_>,
+    mut after_each: impl FnMut(&mut Writer) -> Result<(), String>,
 ) -> Result<Tally, String> {
-    let config = index.catalog().config().clone();
-    let distinct = Distinct::new(files, index.catalog());
-    let mut progress = Progress::new(distinct.files.len());
+    let &Ingestion { config, jobs, replace, stop } = how;
+    // What is damaged is told where it matters: when a track is added.
+    let is_known = |writer: &Writer, name: &str| matches!(writer.find(name), Ok(Some(_)));
+    let distinct = Distinct::new(files, |name| is_known(writer, name));
+    let mut files = distinct.files.clone();
+    let all = files.len();
+    files.retain(|file| replace || !is_known(writer, &track_name(file)));
+    let mut progress = Progress::new(files.len());
     distinct.tell(&progress);
-    let mut files = distinct.files;
     files.sort_by_cached_key(|f| Reverse(f.metadata().map_or(0, |metadata| metadata.len())));
     let mut tally = Tally::default();
+    tally.known += all - files.len();
     let start = || Fingerprinter::new(config.clone()).expect("the index has checked it");
     in_order(
         &files,
@@ -67,9 +82,9 @@ pub fn ingest(
             };
             let taken = taken.and_then(|taken| {
                 let name = track_name(path);
-                let known = index.catalog().find(&name).is_some();
+                let known = is_known(writer, &name);
                 let info = TrackInfo { name, tags: taken.tags };
-                index.replace(info, &taken.fingerprint).map_err(|e| reason(&e))?;
+                writer.replace(info, &taken.fingerprint).map_err(|e| reason(&e))?;
                 Ok((known, taken.report, taken.fingerprint.duration_s()))
             });
             match taken {
@@ -80,7 +95,7 @@ pub fn ingest(
                         progress.say(&format!("warning: {}: {report}", shown(path)));
                     }
                     progress.file_done(duration_s);
-                    after_each(index)
+                    after_each(writer)
                 }
                 Err(why) => {
                     tally.failed += 1;

@@ -1,14 +1,14 @@
 //! Tracks and times as people read them.
 
 use crate::text::printable;
-use earmark::TrackInfo;
+use earmark::Tags;
 
 /// "title – artist", as far as the track is tagged, else its name; fit to be shown.
-pub fn label(info: &TrackInfo) -> String {
-    printable(&match (&info.tags.title, &info.tags.artist) {
+pub fn label(name: &str, tags: &Tags) -> String {
+    printable(&match (&tags.title, &tags.artist) {
         (Some(title), Some(artist)) => format!("{title} – {artist}"),
         (Some(title), None) => title.clone(),
-        _ => info.name.clone(),
+        _ => name.into(),
     })
 }
 

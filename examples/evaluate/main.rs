@@ -4,38 +4,56 @@
 //! cargo run --release --example evaluate -- Music --plot figures.svg
 //! ```
 
-mod clips;
-mod codec;
-mod degrade;
-mod noise;
-mod plan;
+mod hold_out;
 mod plot;
 mod report;
-mod rng;
-mod room;
-mod sources;
-mod spectral;
 mod trial;
 
+#[path = "../common/analysis.rs"]
+mod analysis;
 #[path = "../common/audio_files.rs"]
 mod audio_files;
+#[path = "../common/calibration_file.rs"]
+mod calibration_file;
+#[path = "../common/clips.rs"]
+mod clips;
+#[path = "../common/codec.rs"]
+mod codec;
+#[path = "../common/degrade.rs"]
+mod degrade;
 #[path = "../common/distinct.rs"]
 mod distinct;
+#[path = "../common/in_memory.rs"]
+mod in_memory;
 #[path = "../common/ingest.rs"]
 mod ingest;
+#[path = "../common/noise.rs"]
+mod noise;
 #[path = "../common/opening.rs"]
 mod opening;
 #[path = "../common/ordered.rs"]
 mod ordered;
+#[path = "../common/plan.rs"]
+mod plan;
 #[path = "../common/progress.rs"]
 mod progress;
+#[path = "../common/rng.rs"]
+mod rng;
+#[path = "../common/room.rs"]
+mod room;
+#[path = "../common/sources.rs"]
+mod sources;
+#[path = "../common/spectral.rs"]
+mod spectral;
 #[path = "../common/text.rs"]
 mod text;
 
+use analysis::Analysis;
 use audio_files::track_name;
+use calibration_file::read_calibration;
 use clap::Parser;
 use clips::Maker;
-use earmark::{Config, HashIndex};
+use earmark::MatchConfig;
 use plan::{Design, Source};
 use progress::Progress;
 use report::{TSV_HEADER, Tally, tsv_line};
@@ -45,7 +63,6 @@ use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
 use text::{complain, count, printed, reason, shown};
 use trial::{Bench, Hands};
 
@@ -116,6 +133,12 @@ struct Options {
     /// Answers that chance would give more often than this per clip are not believed
     #[arg(long, value_name = "X", default_value_t = 0.001, value_parser = positive)]
     false_alarms: f64,
+    /// The analysis that is measured
+    #[arg(long, value_enum, default_value_t = Analysis::Default)]
+    analysis: Analysis,
+    /// What was fitted, as the program `calibrate` wrote it [default: that of the library]
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
     /// Draw the figures as an SVG
     #[arg(long, value_name = "OUT.svg")]
     plot: Option<PathBuf>,
@@ -174,12 +197,15 @@ fn run(options: &Options) -> Result<(), String> {
 
     let jobs = ordered::jobs_or_all_cores(options.jobs);
     let (held, indexed) = match outside.is_empty() {
-        true => plan::hold_out(files, options.absent, options.seed),
+        true => hold_out::hold_out(files, options.absent, options.seed),
         false => files.into_iter().partition(|file| outside.contains(file)),
     };
-    let mut index = HashIndex::new(Config::default()).map_err(|e| reason(&e))?;
-    ingest::ingest(&mut index, &indexed, jobs, &AtomicBool::new(false), |_| Ok(()))?;
-    let mut present = sources::indexed(&index, indexed);
+    let calibration = options.calibration.as_deref().map(read_calibration).transpose()?;
+    let matching = MatchConfig { calibration, ..MatchConfig::default() };
+    let config = options.analysis.config();
+    matching.calibration_for(config.id()).map_err(|e| reason(&e))?;
+    let reader = in_memory::index_in_memory(&config, &indexed, jobs)?.reader();
+    let mut present = sources::indexed(&reader, indexed);
     let mut absent = sources::held_out(held);
     if present.len() < 2 || absent.len() < 2 {
         return Err("too few of the files can be read".into());
@@ -195,7 +221,7 @@ fn run(options: &Options) -> Result<(), String> {
     design.deal(&mut absent, options.absent_clips.unwrap_or(10 * design.cells()), false);
 
     let maker = Maker { design: &design, others };
-    let bench = Bench { index: &index, maker, max_false_alarms: options.false_alarms };
+    let bench = Bench { reader: &reader, maker, matching, max_false_alarms: options.false_alarms };
     let mut tally = Tally::new(&design, options.false_alarms);
     let sources: Vec<Source> = present.into_iter().chain(absent).collect();
     measure(&bench, &sources, jobs, &mut tally, tsv.as_mut())?;
@@ -213,7 +239,7 @@ fn run(options: &Options) -> Result<(), String> {
     let [made_ms, searched_ms] = tally.seconds.map(|s| 1000.0 * s / clips as f64);
     complain(&format!(
         "{clips} clips among {}: {made_ms:.0} ms to degrade one, {searched_ms:.0} ms to look it up",
-        count(index.catalog().tracks().len(), "track")
+        count(reader.len() as usize, "track")
     ));
     Ok(())
 }
@@ -241,7 +267,7 @@ fn measure(
     ordered::in_order(
         sources,
         jobs,
-        || Hands::new(bench.index),
+        || Hands::new(bench.reader),
         |hands, source| bench.try_all(hands, source),
         |source, outcomes| {
             unfit += outcomes.unfit;

@@ -4,7 +4,7 @@ use crate::clips::{Maker, rate};
 use crate::plan::{Clip, Source};
 use crate::spectral::Spectral;
 use crate::text::reason;
-use earmark::{Fingerprinter, HashIndex, Match, MatchConfig, TrackId};
+use earmark::{Fingerprinter, Match, MatchConfig, Reader, TrackId};
 use std::time::{Duration, Instant};
 
 /// A clip's place is right if it is no farther off.
@@ -42,8 +42,10 @@ pub struct Outcome {
 
 /// What all threads share.
 pub struct Bench<'a> {
-    pub index: &'a HashIndex,
+    pub reader: &'a Reader,
     pub maker: Maker<'a>,
+    /// How the clips are looked up.
+    pub matching: MatchConfig,
     pub max_false_alarms: f64,
 }
 
@@ -54,8 +56,8 @@ pub struct Hands {
 }
 
 impl Hands {
-    pub fn new(index: &HashIndex) -> Self {
-        let config = index.catalog().config().clone();
+    pub fn new(reader: &Reader) -> Self {
+        let config = reader.config().clone();
         let fingerprinter = Fingerprinter::new(config).expect("the index has checked it");
         Self { fingerprinter, spectral: Spectral::default() }
     }
@@ -110,10 +112,10 @@ impl Bench<'_> {
         let took_to_make = begun.elapsed();
         let begun = Instant::now();
         // Whatever chance gives, so that its odds can be counted.
-        let config = MatchConfig { max_false_alarms: f64::INFINITY, ..MatchConfig::default() };
+        let config = MatchConfig { max_false_alarms: f64::INFINITY, ..self.matching.clone() };
         // A clip in which there is nothing to look for gets no answer.
         let matches = match hands.fingerprinter.query(&samples, rate()) {
-            Ok(query) => self.index.search(&query, &config).map_err(|e| reason(&e))?,
+            Ok(query) => self.reader.search(&query, &config).map_err(|e| reason(&e))?,
             Err(_) => Vec::new(),
         };
         let took = [took_to_make, begun.elapsed()];

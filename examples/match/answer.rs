@@ -4,26 +4,25 @@ use crate::opening::open_audio;
 use crate::pieces;
 use crate::text::reason;
 use earmark::search::{Explanation, explain};
-use earmark::{
-    Catalog, DecodeReport, Fingerprinter, HashIndex, KdIndex, Match, MatchConfig, Query, TrackId,
-};
+use earmark::store::{Store, TrackEntry};
+use earmark::{DecodeReport, Fingerprinter, KdIndex, Match, MatchConfig, Query, Reader, TrackId};
 use std::path::{Path, PathBuf};
 
-/// Either index.
+/// What looks landmarks up.
 pub enum Matcher {
-    Hash(HashIndex),
-    Kd(KdIndex<HashIndex>),
+    Hash(Reader),
+    Kd(KdIndex<Reader>),
 }
 
 impl Matcher {
-    pub fn kd(index: HashIndex) -> earmark::Result<Self> {
-        Ok(Self::Kd(KdIndex::new(index)?))
+    pub fn kd(reader: Reader) -> earmark::Result<Self> {
+        Ok(Self::Kd(KdIndex::new(reader)?))
     }
 
-    pub fn catalog(&self) -> &Catalog {
+    pub fn reader(&self) -> &Reader {
         match self {
-            Self::Hash(index) => index.catalog(),
-            Self::Kd(index) => index.store().catalog(),
+            Self::Hash(reader) => reader,
+            Self::Kd(tree) => tree.store(),
         }
     }
 
@@ -58,9 +57,17 @@ pub struct Answer {
     pub found: Result<Vec<Match>, String>,
     /// Whether there are more matches than were asked for.
     pub more: bool,
+    /// The tracks that the matches name as the same.
+    pub others: Vec<TrackEntry>,
 }
 
 impl Answer {
+    /// The track whose audio is the same as that of a match.
+    pub fn same_as(&self, m: &Match) -> Option<&TrackEntry> {
+        let id = m.same_as?;
+        self.others.iter().find(|other| other.id == id)
+    }
+
     /// What the user should know besides the matches.
     pub fn warning(&self) -> Option<String> {
         let loss = self.loss.as_ref().map(ToString::to_string);
@@ -82,7 +89,9 @@ pub fn ask(
     config: &MatchConfig,
 ) -> Answer {
     let found = Ok(Vec::new());
-    let mut answer = Answer { clip: clip.into(), duration_s: None, loss: None, found, more: false };
+    let others = Vec::new();
+    let mut answer =
+        Answer { clip: clip.into(), duration_s: None, loss: None, found, more: false, others };
     let one_more = MatchConfig { max_matches: config.max_matches + 1, ..config.clone() };
     let mut search = || {
         let mut reader = open_audio(clip, &fingerprinter.config().stft)?;
@@ -96,6 +105,11 @@ pub fn ask(
     if let Ok(found) = &mut answer.found {
         answer.more = found.len() > config.max_matches;
         found.truncate(config.max_matches);
+        let same: Vec<TrackId> = found.iter().filter_map(|m| m.same_as).collect();
+        match Store::tracks(matcher.reader(), &same) {
+            Ok(others) => answer.others = others.into_iter().flatten().collect(),
+            Err(e) => answer.found = Err(reason(&e)),
+        }
     }
     answer
 }

@@ -5,27 +5,28 @@ use crate::label::clock;
 use crate::opening::open_audio;
 use crate::text::{complain, printable, reason, shown};
 use earmark::search::{Explanation, Place};
-use earmark::{Catalog, Fingerprinter, MatchConfig, TrackId};
+use earmark::{Fingerprinter, MatchConfig, Reader, TrackId};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The one track that is meant by a name, or by a part of one.
 ///
 /// # Errors
-/// No track, or several, have that in their names.
-pub fn find_track(catalog: &Catalog, text: &str) -> Result<TrackId, String> {
-    if let Some(track) = catalog.find(text) {
+/// No track, or several, have that in their names; or the index is damaged.
+pub fn find_track(reader: &Reader, text: &str) -> Result<TrackId, String> {
+    if let Some(track) = reader.find(text).map_err(|e| reason(&e))? {
         return Ok(track.id);
     }
-    let mut named = catalog.tracks().iter().filter(|t| t.info.name.contains(text));
+    let tracks = reader.tracks().collect::<earmark::Result<Vec<_>>>().map_err(|e| reason(&e))?;
+    let mut named = tracks.iter().filter(|track| track.name.contains(text));
     match (named.next(), named.next()) {
         (Some(track), None) => Ok(track.id),
         (None, _) => Err(format!("no track has {:?} in its name", printable(text))),
         (Some(a), Some(b)) => Err(format!(
             "several tracks have {:?} in their names, {} and {} among them: give more of it",
             printable(text),
-            printable(&a.info.name),
-            printable(&b.info.name)
+            printable(&a.name),
+            printable(&b.name)
         )),
     }
 }
@@ -38,9 +39,8 @@ pub fn explain_all(
     track: TrackId,
     config: &MatchConfig,
 ) -> io::Result<bool> {
-    let catalog = matcher.catalog();
-    let mut fingerprinter =
-        Fingerprinter::new(catalog.config().clone()).expect("the index has checked it");
+    let config_of_index = matcher.reader().config().clone();
+    let mut fingerprinter = Fingerprinter::new(config_of_index).expect("the index has checked it");
     let mut all_read = true;
     for clip in clips {
         match explain(matcher, &mut fingerprinter, clip, track, config) {

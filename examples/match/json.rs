@@ -3,7 +3,7 @@
 use crate::Printer;
 use crate::answer::Answer;
 use crate::text::{lossless, steers};
-use earmark::{Catalog, Match, Span};
+use earmark::{Match, Span};
 use serde_json::{Value, json};
 use std::io::{Result, Write};
 
@@ -17,10 +17,10 @@ impl Printer for Json {
         write!(out, "[")
     }
 
-    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, catalog: &Catalog) -> Result<()> {
+    fn answer(&mut self, out: &mut dyn Write, answer: &Answer) -> Result<()> {
         let matches = answer.found.as_deref().unwrap_or_default();
         let matches: Vec<Value> =
-            matches.iter().zip(1..).map(|(m, rank)| object(m, rank, catalog)).collect();
+            matches.iter().zip(1..).map(|(m, rank)| object(m, rank, answer)).collect();
         let value = json!({
             "query": lossless(&answer.clip),
             "duration_s": answer.duration_s,
@@ -39,16 +39,14 @@ impl Printer for Json {
     }
 }
 
-fn object(m: &Match, rank: usize, catalog: &Catalog) -> Value {
-    let other = m.same_as.and_then(|id| catalog.get(id));
-    let tags = catalog.get(m.track).map(|track| &track.info.tags);
+fn object(m: &Match, rank: usize, answer: &Answer) -> Value {
     json!({
         "rank": rank,
         "track": m.name,
         "track_id": m.track.0,
-        "title": tags.and_then(|t| t.title.as_ref()),
-        "artist": tags.and_then(|t| t.artist.as_ref()),
-        "album": tags.and_then(|t| t.album.as_ref()),
+        "title": m.tags.title,
+        "artist": m.tags.artist,
+        "album": m.tags.album,
         "query": span(m.query),
         "reference": span(m.reference),
         "offset_s": m.offset_s,
@@ -57,7 +55,7 @@ fn object(m: &Match, rank: usize, catalog: &Catalog) -> Value {
         "votes": m.votes,
         "false_alarms": m.false_alarms,
         "score": m.score(),
-        "same_as": other.map(|track| &track.info.name),
+        "same_as": answer.same_as(m).map(|other| &other.name),
         "same_as_id": m.same_as.map(|id| id.0),
     })
 }

@@ -6,7 +6,6 @@
 
 mod answer;
 mod explain;
-mod joined;
 mod json;
 mod pieces;
 mod table;
@@ -14,8 +13,12 @@ mod tsv;
 
 #[path = "../common/audio_files.rs"]
 mod audio_files;
+#[path = "../common/calibration_file.rs"]
+mod calibration_file;
 #[path = "../common/distinct.rs"]
 mod distinct;
+#[path = "../common/in_memory.rs"]
+mod in_memory;
 #[path = "../common/ingest.rs"]
 mod ingest;
 #[path = "../common/inputs.rs"]
@@ -34,8 +37,9 @@ mod progress;
 mod text;
 
 use answer::{Answer, Matcher};
+use calibration_file::read_calibration;
 use clap::{Parser, ValueEnum};
-use earmark::{Catalog, Fingerprinter, MatchConfig, SpeedRange};
+use earmark::{Fingerprinter, MatchConfig, SpeedRange};
 use inputs::at_least_one;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -107,6 +111,9 @@ struct Options {
     /// Leave out matches that chance would give more often than this per clip
     #[arg(long, value_name = "X", default_value_t = 0.001, value_parser = positive)]
     false_alarms: f64,
+    /// What was fitted for your music, as the program `calibrate` wrote it [default: that of the library]
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
     /// Say why this track was found in each clip, or why not, in place of the matches: its name
     /// in the index, or a part of it
     #[arg(long, value_name = "TRACK", conflicts_with = "format")]
@@ -147,8 +154,7 @@ trait Printer {
     fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
-    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, catalog: &Catalog)
-    -> io::Result<()>;
+    fn answer(&mut self, out: &mut dyn Write, answer: &Answer) -> io::Result<()>;
     fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
@@ -177,36 +183,41 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     // First what is quickly found to be wrong.
     let clips = inputs::gather(&options.clips, options.files_from.as_deref())?;
     one_exists(&clips)?;
+    let calibration = options.calibration.as_deref().map(read_calibration).transpose()?;
     let jobs = ordered::jobs_or_all_cores(options.jobs);
-    let index = library::open_library(&options.library, jobs)?;
+    let reader = library::open_library(&options.library, jobs)?;
     let matcher = match options.matcher {
-        Lookup::Hash => Matcher::Hash(index),
-        Lookup::Kd => Matcher::kd(index).map_err(|e| text::reason(&e))?,
+        Lookup::Hash => Matcher::Hash(reader),
+        Lookup::Kd => Matcher::kd(reader).map_err(|e| text::reason(&e))?,
     };
     let config = MatchConfig {
         max_matches: options.top.get(),
         max_false_alarms: options.false_alarms,
         speed: options.speed,
+        calibration,
         ..MatchConfig::default()
     };
+    // Before any clip is read.
+    config.calibration_for(matcher.reader().config().id()).map_err(|e| text::reason(&e))?;
     if let Some(track) = &options.explain {
-        let track = explain::find_track(matcher.catalog(), track)?;
+        let track = explain::find_track(matcher.reader(), track)?;
         let mut all_read = true;
         let mut out = io::stdout().lock();
         let written = explain::explain_all(&mut out, &matcher, &clips, track, &config);
         text::printed(written.map(|read| all_read = read))?;
         return Ok(ExitCode::from(u8::from(!all_read)));
     }
-    let mut printer: Box<dyn Printer + '_> = match options.format {
-        Format::Table => Box::new(table::Table::new(matcher.catalog())),
+    let mut printer: Box<dyn Printer> = match options.format {
+        Format::Table => {
+            Box::new(table::Table::new(matcher.reader()).map_err(|e| text::reason(&e))?)
+        }
         Format::Tsv => Box::new(tsv::Tsv),
         Format::Json => Box::new(json::Json::default()),
     };
     let mut out = io::stdout().lock();
     let mut failed = false;
-    let fingerprinter = || {
-        Fingerprinter::new(matcher.catalog().config().clone()).expect("the index has checked it")
-    };
+    let fingerprinter =
+        || Fingerprinter::new(matcher.reader().config().clone()).expect("the index has checked it");
     let written = printer.begin(&mut out).and_then(|()| {
         ordered::in_order(
             &clips,
@@ -218,7 +229,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
                 if let Some(warning) = answer.warning() {
                     text::complain(&format!("warning: {}: {warning}", shown(&answer.clip)));
                 }
-                printer.answer(&mut out, &answer, matcher.catalog())
+                printer.answer(&mut out, &answer)
             },
         )?;
         printer.end(&mut out)?;

@@ -2,7 +2,7 @@
 //! does not grow with them.
 
 use crate::answer::Matcher;
-use crate::joined::Joined;
+use earmark::search::Joined;
 use earmark::{AudioReader, Error, Fingerprinter, Match, MatchConfig};
 
 /// Clips up to this length are searched as a whole,
@@ -37,7 +37,7 @@ pub fn search(
 
     let of_piece =
         MatchConfig { max_matches: config.max_matches.max(MATCHES_PER_PIECE), ..config.clone() };
-    let mut joined = Joined::default();
+    let mut joined = Joined::new();
     let (mut begin, mut searched, mut fault) = (0, false, None);
     loop {
         let ended = fill(&mut samples, piece + piece / 2, reader)?;

@@ -4,7 +4,7 @@ use crate::Printer;
 use crate::answer::Answer;
 use crate::label::{clock, label};
 use crate::text::{count, printable, shown};
-use earmark::{Catalog, Match, TrackInfo};
+use earmark::{Match, Reader, Tags};
 use std::collections::HashSet;
 use std::io::{Result, Write};
 use std::time::Instant;
@@ -12,36 +12,43 @@ use std::time::Instant;
 /// Titles are cut to this many characters.
 const MAX_LABEL: usize = 44;
 
-pub struct Table<'a> {
-    catalog: &'a Catalog,
+pub struct Table {
+    /// Number of tracks in the index.
+    tracks: usize,
     /// Titles and artists that several tracks have.
-    shared: HashSet<(&'a str, Option<&'a str>)>,
+    shared: HashSet<(String, Option<String>)>,
     width: usize,
     begun: Instant,
     clips: usize,
     recognised: usize,
 }
 
-impl<'a> Table<'a> {
-    pub fn new(catalog: &'a Catalog) -> Self {
-        let tracks = catalog.tracks();
-        let widest = tracks.iter().map(|t| label(&t.info).chars().count()).max();
-        let mut seen = HashSet::new();
-        let titles = tracks.iter().filter_map(|t| title(&t.info));
-        Self {
-            catalog,
-            shared: titles.filter(|title| !seen.insert(*title)).collect(),
-            width: widest.unwrap_or(0).clamp(10, MAX_LABEL),
+impl Table {
+    /// # Errors
+    /// What of the tracks is damaged.
+    pub fn new(reader: &Reader) -> earmark::Result<Self> {
+        let (mut seen, mut shared, mut widest) = (HashSet::new(), HashSet::new(), 0);
+        for track in reader.tracks() {
+            let track = track?;
+            widest = widest.max(label(&track.name, &track.tags).chars().count());
+            if let Some(title) = title(&track.tags)
+                && let Some(title) = seen.replace(title)
+            {
+                shared.insert(title);
+            }
+        }
+        Ok(Self {
+            tracks: reader.len() as usize,
+            shared,
+            width: widest.clamp(10, MAX_LABEL),
             begun: Instant::now(),
             clips: 0,
             recognised: 0,
-        }
+        })
     }
 
-    fn line(&self, m: &Match, rank: usize) -> String {
-        let info = self.catalog.get(m.track).map(|track| &track.info);
-        let track = info.map_or_else(|| printable(&m.name), label);
-        let track = shortened(&track, self.width);
+    fn line(&self, m: &Match, rank: usize, answer: &Answer) -> String {
+        let track = shortened(&label(&m.name, &m.tags), self.width);
         let part = format!("{} – {}", clock(m.query.start_s), clock(m.query.end_s));
         let mut line = format!(
             "  {rank:>2}  {track:<width$}  {:>9}  {part:>16}  {:>6}  {:<12}",
@@ -53,30 +60,29 @@ impl<'a> Table<'a> {
         for (what, ratio) in changes(m) {
             line += &format!("  {what} {:+.1} %", 100.0 * (ratio - 1.0));
         }
-        if info.is_some_and(|info| self.is_ambiguous(info)) {
+        if self.is_ambiguous(&m.tags) {
             line += &format!("  ({})", printable(&m.name));
         }
-        if let Some(other) = m.same_as.and_then(|id| self.catalog.get(id)) {
-            line += &format!("  same audio as {}", self.unambiguous(&other.info));
+        if let Some(other) = answer.same_as(m) {
+            let ambiguous = self.is_ambiguous(&other.tags);
+            let other =
+                if ambiguous { printable(&other.name) } else { label(&other.name, &other.tags) };
+            line += &format!("  same audio as {other}");
         }
         line.trim_end().into()
     }
 
-    fn is_ambiguous(&self, info: &'a TrackInfo) -> bool {
-        title(info).is_some_and(|title| self.shared.contains(&title))
-    }
-
-    fn unambiguous(&self, info: &'a TrackInfo) -> String {
-        if self.is_ambiguous(info) { printable(&info.name) } else { label(info) }
+    fn is_ambiguous(&self, tags: &Tags) -> bool {
+        title(tags).is_some_and(|title| self.shared.contains(&title))
     }
 }
 
 /// What a [`label`] is made of, where it is not the name.
-fn title(info: &TrackInfo) -> Option<(&str, Option<&str>)> {
-    Some((info.tags.title.as_deref()?, info.tags.artist.as_deref()))
+fn title(tags: &Tags) -> Option<(String, Option<String>)> {
+    Some((tags.title.clone()?, tags.artist.clone()))
 }
 
-impl Printer for Table<'_> {
+impl Printer for Table {
     fn begin(&mut self, out: &mut dyn Write) -> Result<()> {
         let width = self.width;
         let columns = ["track", "clip is at", "part of clip", "votes", "by chance"];
@@ -84,7 +90,7 @@ impl Printer for Table<'_> {
         writeln!(out, "   #  {track:<width$} {at:>10}  {part:>16}  {votes:>6}  {odds}")
     }
 
-    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, _: &Catalog) -> Result<()> {
+    fn answer(&mut self, out: &mut dyn Write, answer: &Answer) -> Result<()> {
         self.clips += 1;
         write!(out, "{}", shown(&answer.clip))?;
         match answer.duration_s {
@@ -97,7 +103,7 @@ impl Printer for Table<'_> {
             Ok(matches) => {
                 self.recognised += 1;
                 for (m, rank) in matches.iter().zip(1..) {
-                    writeln!(out, "{}", self.line(m, rank))?;
+                    writeln!(out, "{}", self.line(m, rank, answer))?;
                 }
                 if answer.more {
                     writeln!(out, "   …  and more: raise --top to see them")?;
@@ -108,8 +114,7 @@ impl Printer for Table<'_> {
     }
 
     fn end(&mut self, out: &mut dyn Write) -> Result<()> {
-        let (clips, tracks) =
-            (count(self.clips, "clip"), count(self.catalog.tracks().len(), "track"));
+        let (clips, tracks) = (count(self.clips, "clip"), count(self.tracks, "track"));
         let seconds = self.begun.elapsed().as_secs_f64();
         writeln!(out, "{} of {clips} found among {tracks}, in {seconds:.1} s", self.recognised)
     }

@@ -3,7 +3,6 @@
 use crate::Printer;
 use crate::answer::Answer;
 use crate::text::{lossless, printable};
-use earmark::Catalog;
 use std::io::{Result, Write};
 
 const HEADER: &str = "query\trank\ttrack\treference_start_s\tquery_start_s\tquery_end_s\tspeed\tvotes\tscore\tsame_as";
@@ -15,7 +14,7 @@ impl Printer for Tsv {
         writeln!(out, "{HEADER}")
     }
 
-    fn answer(&mut self, out: &mut dyn Write, answer: &Answer, catalog: &Catalog) -> Result<()> {
+    fn answer(&mut self, out: &mut dyn Write, answer: &Answer) -> Result<()> {
         let clip = field(&lossless(&answer.clip));
         let matches = answer.found.as_deref().unwrap_or_default();
         if matches.is_empty() {
@@ -26,8 +25,8 @@ impl Printer for Tsv {
             write!(out, "{clip}\t{rank}\t{track}\t{start_s:.3}")?;
             write!(out, "\t{:.3}\t{:.3}", part.start_s, part.end_s)?;
             write!(out, "\t{:.4}\t{}\t{:.2}", m.speed, m.votes, m.score())?;
-            let other = m.same_as.and_then(|id| catalog.get(id));
-            writeln!(out, "\t{}", other.map_or_else(String::new, |t| field(&t.info.name)))?;
+            let other = answer.same_as(m);
+            writeln!(out, "\t{}", other.map_or_else(String::new, |track| field(&track.name)))?;
         }
         Ok(())
     }

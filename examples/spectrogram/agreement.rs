@@ -1,9 +1,9 @@
 //! Which landmarks of a clip and of a track stand at the same place.
 
-use earmark::landmark::{Landmark, LandmarkHash, pair_all};
+use earmark::landmark::{Landmark, LandmarkHash};
 use earmark::peaks::STEPS;
 use earmark::spectrogram::Axes;
-use earmark::{Config, MatchConfig, Query, Track};
+use earmark::{Config, Fingerprint, MatchConfig, Query};
 use std::collections::HashMap;
 
 /// Landmarks agree if their times differ by no more than this many frames.
@@ -17,11 +17,16 @@ pub struct Agreement {
 
 impl Agreement {
     /// Compares a clip with a track, in which it begins at `offset_s` and runs at `speed`.
-    pub fn new(query: &Query, track: &Track, offset_s: f64, speed: f64, config: &Config) -> Self {
-        let fan_out = config.landmarks.reference_fan_out;
+    pub fn new(
+        query: &Query,
+        track: &Fingerprint,
+        offset_s: f64,
+        speed: f64,
+        config: &Config,
+    ) -> Self {
         let mut by_hash: HashMap<LandmarkHash, Vec<Landmark>> = HashMap::new();
-        for landmark in pair_all(&track.peaks, &config.landmarks, fan_out) {
-            by_hash.entry(landmark.hash(&config.landmarks)).or_default().push(landmark);
+        for landmark in track.landmarks() {
+            by_hash.entry(landmark.hash(&config.landmarks)).or_default().push(*landmark);
         }
         let axes = Axes::new(&config.stft);
         let time_s = |l: &Landmark| axes.time_s(f64::from(l.time) / f64::from(STEPS));

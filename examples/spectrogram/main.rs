@@ -14,6 +14,8 @@ mod picture;
 mod audio_files;
 #[path = "../common/distinct.rs"]
 mod distinct;
+#[path = "../common/in_memory.rs"]
+mod in_memory;
 #[path = "../common/ingest.rs"]
 mod ingest;
 #[path = "../common/label.rs"]
@@ -33,7 +35,9 @@ use agreement::Agreement;
 use clap::Parser;
 use earmark::config::StftConfig;
 use earmark::spectrogram::Spectrogram;
-use earmark::{Config, Error, Fingerprinter, HashIndex, Match, MatchConfig, Query, Track};
+use earmark::{
+    Config, Error, Fingerprint, Fingerprinter, Index, Match, MatchConfig, Query, Reader,
+};
 use label::{clock, label};
 use opening::open_audio;
 use panel::{Panel, Window};
@@ -96,11 +100,11 @@ fn run(options: &Options) -> Result<(), String> {
     let output = output(options)?;
     let named = |e: Error| format!("{}: {}", shown(&options.audio), reason(&e));
     let jobs = ordered::jobs_or_all_cores(None);
-    let index = match &options.index {
+    let reader = match &options.index {
         Some(path) => library::open_library(path, jobs)?,
-        None => HashIndex::new(Config::default()).map_err(named)?,
+        None => Index::in_memory(Config::default()).map_err(named)?.reader(),
     };
-    let config = index.catalog().config().clone();
+    let config = reader.config().clone();
 
     let samples = read(&options.audio, &config.stft, options.start, options.duration);
     let samples = samples.map_err(named)?;
@@ -124,14 +128,15 @@ fn run(options: &Options) -> Result<(), String> {
     clip.spectrogram = Some(spectrogram);
     clip.peaks = query.as_ref().map(|q| q.peaks().to_vec()).unwrap_or_default();
     clip.peaks_from_s = options.start;
-    let found = query.as_ref().map(|q| best(&index, q)).transpose().map_err(named)?.flatten();
+    let found = query.as_ref().map(|q| best(&reader, q)).transpose().map_err(named)?.flatten();
     let mut panels = Vec::new();
     if let (Some(query), Some((best, track))) = (&query, found) {
-        let agreement = Agreement::new(query, track, best.offset_s, best.speed, &config);
+        let agreement = Agreement::new(query, &track, best.offset_s, best.speed, &config);
         let from = format!("from {} on", clock(best.offset_s));
         let agreeing = count(agreement.clip.len(), "landmark");
-        let mut reference = reference(track, &best, duration_s, &config);
-        reference.title = format!("{}, {from}: {agreeing} in agreement", label(&track.info));
+        let mut reference = reference(&track, &best, duration_s, &config);
+        reference.title =
+            format!("{}, {from}: {agreeing} in agreement", label(&best.name, &best.tags));
         (clip.pairs, reference.pairs) = (agreement.clip, agreement.reference);
         panels.push(reference);
     } else if options.index.is_some() {
@@ -184,25 +189,27 @@ fn read(path: &Path, stft: &StftConfig, start_s: f64, length_s: f64) -> earmark:
     Ok(samples)
 }
 
-fn best<'a>(index: &'a HashIndex, query: &Query) -> earmark::Result<Option<(Match, &'a Track)>> {
+fn best(reader: &Reader, query: &Query) -> earmark::Result<Option<(Match, Fingerprint)>> {
     let config = MatchConfig { max_matches: 1, ..MatchConfig::default() };
-    let best = index.search(query, &config)?.into_iter().next();
-    Ok(best.and_then(|m| index.catalog().get(m.track).map(|track| (m, track))))
+    let best = reader.search(query, &config)?.into_iter().next();
+    let Some(best) = best else { return Ok(None) };
+    let track = reader.fingerprint(best.track)?;
+    Ok(Some((best, track)))
 }
 
 /// The part of the track that lies under the clip, so that what agrees is one above the other.
-fn reference(track: &Track, m: &Match, clip_s: f64, config: &Config) -> Panel {
+fn reference(track: &Fingerprint, m: &Match, clip_s: f64, config: &Config) -> Panel {
     let window = Window { start_s: m.offset_s, length_s: clip_s * m.speed };
     // Frames are centred half a transform after their beginning. Before its own, the track has
     // nothing to show.
     let margin_s = config.stft.window_s() / 2.0;
     let start_s = (window.start_s - margin_s).max(0.0);
     let length_s = window.start_s + window.length_s + margin_s - start_s;
-    let samples = read(Path::new(&track.info.name), &config.stft, start_s, length_s);
+    let samples = read(Path::new(&m.name), &config.stft, start_s, length_s);
     let spectrogram = samples.ok().and_then(|s| Spectrogram::new(&s, &config.stft).ok());
     let mut panel = Panel::new(&config.stft, window);
     panel.spectrogram = spectrogram.filter(|s| !s.levels_db.is_empty());
     panel.spectrogram_from_s = start_s - window.start_s;
-    panel.peaks = track.peaks.clone();
+    panel.peaks = track.peaks().to_vec();
     panel
 }

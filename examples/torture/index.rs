@@ -1,19 +1,26 @@
-//! Mutated index files, with checksums that are stale or, as an attacker would, made anew.
+//! Mutated files of an index, with checksums that are stale or, as an attacker would, made anew.
 
 use crate::mutate::{Rng, mutate};
 use crate::trials::{Outcome, Trials};
-use earmark::{Config, Fingerprinter, HashIndex, Match, MatchConfig, Query, SampleRate, TrackInfo};
+use earmark::store::{OpenOptions, Stats};
+use earmark::{
+    Config, Fingerprinter, Index as Library, Match, MatchConfig, Query, SampleRate, TrackInfo,
+};
 use std::path::PathBuf;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
-/// Magic bytes, version, length; then the content and its checksum.
-const HEADER_BYTES: usize = 8 + 4 + 8;
+/// Pages of a segment, of which each has a checksum.
+const PAGE_BYTES: usize = 4096;
+/// What a segment ends with; where in it stands the end of the pages.
+const FOOTER_BYTES: usize = 164;
+const END_AT: usize = 136;
 
 /// An index of a few tracks and a clip of one of them.
 pub struct Index {
     seed: u64,
     sealed: bool,
-    bytes: Vec<u8>,
+    /// The manifest and the segment: paths and bytes.
+    files: [(PathBuf, Vec<u8>); 2],
     clip: Query,
     answer: Vec<Match>,
     folder: tempfile::TempDir,
@@ -38,50 +45,81 @@ impl Index {
     pub fn new(seed: u64, sealed: bool) -> earmark::Result<Self> {
         let mut fingerprinter = Fingerprinter::new(Config::default())?;
         let rate = SampleRate::default();
-        let mut index = HashIndex::new(Config::default())?;
-        for track in 1..=3 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let index = Library::create(folder.path().join("index"), Config::default())?;
+        let mut writer = index.writer()?;
+        let mut removed = None;
+        for track in 1..=4 {
             let fingerprint = fingerprinter.fingerprint(&music(track), rate)?;
-            index.add(TrackInfo::named(format!("track {track}")), &fingerprint)?;
+            removed = Some(writer.add(TrackInfo::named(format!("track {track}")), &fingerprint)?);
         }
+        writer.commit()?;
+        // So that the manifest has something of everything.
+        removed.map(|id| writer.remove(id)).transpose()?;
+        writer.set_calibration(*b"calibration")?;
+        writer.commit()?;
         let clip = fingerprinter.query(&music(2)[8_000..32_000], rate)?;
         let answer = index.search(&clip, &MatchConfig::default())?;
         assert_eq!(answer.len(), 1, "the clip is found");
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("index");
-        index.save(&path)?;
-        let bytes = std::fs::read(&path).expect("the index");
-        Ok(Self { seed, sealed, bytes, clip, answer, folder })
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("index")
+        let Stats { segments, .. } = index.reader().stats();
+        let [segment] = &segments[..] else { panic!("one segment") };
+        let paths = [segment.path.with_file_name("manifest"), segment.path.clone()];
+        let files = paths.map(|path| {
+            let bytes = std::fs::read(&path).expect("a file of the index");
+            (path, bytes)
+        });
+        let mut again = [files[0].1.clone(), files[1].1.clone()];
+        reseal_end(&mut again[0], 0);
+        reseal_segment(&mut again[1]);
+        assert!(again[0] == files[0].1 && again[1] == files[1].1, "checksums are where they are");
+        Ok(Self { seed, sealed, files, clip, answer, folder })
     }
 }
 
-/// Makes the checksums of all envelopes that are still there anew.
-fn reseal(bytes: &mut [u8]) {
-    let mut rest = bytes;
-    while rest.len() >= HEADER_BYTES + 8 {
-        let length = u64::from_le_bytes(rest[12..20].try_into().expect("8 bytes"));
-        let most = rest.len() - HEADER_BYTES - 8;
-        let length = usize::try_from(length).map_or(most, |length| length.min(most));
-        let (envelope, next) = rest.split_at_mut(HEADER_BYTES + length + 8);
-        let (header, content) = envelope.split_at_mut(HEADER_BYTES);
-        let (content, checksum) = content.split_at_mut(length);
-        let mut hasher = Xxh3::new();
-        hasher.update(content);
-        hasher.update(header);
-        checksum.copy_from_slice(&hasher.digest().to_le_bytes());
-        rest = next;
+/// Which of both files a trial changes: the segment, more often than not.
+fn file_of(number: u64) -> usize {
+    usize::from(!number.is_multiple_of(3))
+}
+
+fn put(bytes: &mut [u8], at: usize, number: u64) {
+    bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
+}
+
+/// Makes the checksum anew that ends a manifest or a footer, from a place on.
+fn reseal_end(bytes: &mut [u8], from: usize) {
+    if bytes.len() >= from + 8 {
+        let at = bytes.len() - 8;
+        let checksum = xxh3_64(&bytes[from..at]);
+        put(bytes, at, checksum);
     }
+}
+
+/// Makes the checksums of a segment's pages and of its footer anew, as far as they still have places.
+fn reseal_segment(bytes: &mut [u8]) {
+    let Some(footer_at) = bytes.len().checked_sub(FOOTER_BYTES) else { return };
+    let end = bytes[footer_at + END_AT..].first_chunk().map(|end| u64::from_le_bytes(*end));
+    let end = end.and_then(|end| usize::try_from(end).ok()).filter(|end| *end <= footer_at);
+    if let Some(end) = end {
+        let pages = end.div_ceil(PAGE_BYTES);
+        for page in 0..pages.min((footer_at - end) / 8) {
+            let place = (page as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let content = page * PAGE_BYTES..((page + 1) * PAGE_BYTES).min(end);
+            let checksum = xxh3_64(&bytes[content]).wrapping_add(place);
+            put(bytes, end + 8 * page, checksum);
+        }
+    }
+    reseal_end(bytes, footer_at);
 }
 
 impl Trials for Index {
     fn make(&self, number: u64) -> Vec<u8> {
         let mut rng = Rng::new(self.seed, number);
-        let mut bytes = self.bytes.clone();
+        let file = file_of(number);
+        let (original, other) = (&self.files[file].1, &self.files[1 - file].1);
+        let mut bytes = original.clone();
         if rng.below(2) == 0 {
-            mutate(&mut rng, &mut bytes, &self.bytes);
+            let other = if rng.below(2) == 0 { original } else { other };
+            mutate(&mut rng, &mut bytes, other);
         } else {
             // Most of the above does not get far.
             for _ in 0..1 + rng.below(3) {
@@ -89,17 +127,34 @@ impl Trials for Index {
                 bytes[at] = [0, 1, 0x7f, 0x80, 0xff, rng.next() as u8][rng.below(6)];
             }
         }
-        if self.sealed {
-            reseal(&mut bytes);
+        match (self.sealed, file) {
+            (false, _) => {}
+            (true, 0) => reseal_end(&mut bytes, 0),
+            (true, _) => reseal_segment(&mut bytes),
         }
         bytes
     }
 
-    fn run(&mut self, _: u64, bytes: Vec<u8>) -> Outcome {
-        std::fs::write(self.path(), bytes).expect("room for a file");
-        let Ok(mut index) = HashIndex::open(self.path()) else { return Outcome::Refused };
-        let found = index.search(&self.clip, &MatchConfig::default());
-        let _ = index.save(self.path());
+    fn run(&mut self, number: u64, bytes: Vec<u8>) -> Outcome {
+        let _ = std::fs::remove_dir_all(self.folder.path().join("index"));
+        let changed = file_of(number);
+        for (i, (path, original)) in self.files.iter().enumerate() {
+            let folder = path.parent().expect("the index");
+            std::fs::create_dir_all(folder).expect("room for a folder");
+            let content = if i == changed { &bytes } else { original };
+            std::fs::write(path, content).expect("room for a file");
+        }
+        let options = OpenOptions::new().mapped(number.is_multiple_of(2));
+        let path = self.folder.path().join("index");
+        let Ok(index) = options.open(path) else { return Outcome::Refused };
+        let reader = index.reader();
+        let found = reader.search(&self.clip, &MatchConfig::default());
+        // All else that reads what is there.
+        let _ = (reader.stats(), reader.verify());
+        for track in reader.tracks().take(100).flatten() {
+            let _ = (reader.fingerprint(track.id), reader.find(&track.name));
+        }
+        let _ = index.writer().and_then(|mut writer| writer.compact());
         match found {
             Ok(found) if found == self.answer => Outcome::Whole,
             Ok(_) => Outcome::Other,

@@ -1,11 +1,11 @@
-//! Opens mutated audio and index files, each in a process with limits of memory and time, and counts
+//! Opens mutated audio files and files of indexes, each in a process with limits of memory and time, and counts
 //! how it goes.
 //!
 //! ```text
 //! cargo run --release --example torture -- --audio 6000 --index 30000
 //! ```
 //!
-//! Nothing that a file holds may end the process, panic or hang. Half of the index files have stale
+//! Nothing that a file holds may end the process, panic or hang. Half of the files of indexes have stale
 //! checksums: of those, none may give another answer. The other half have right ones.
 
 mod audio;
@@ -24,7 +24,7 @@ struct Options {
     /// Number of mutated audio files.
     #[arg(long, default_value_t = 0)]
     audio: u64,
-    /// Number of mutated index files.
+    /// Number of mutated files of an index: its manifest and its segment.
     #[arg(long, default_value_t = 0)]
     index: u64,
     /// Other seeds give other files.
@@ -47,7 +47,7 @@ struct Options {
     child: Option<Vec<String>>,
 }
 
-/// Of index files, half have stale checksums and half have new ones.
+/// Of files of indexes, half have stale checksums and half have new ones.
 const KINDS: [&str; 3] = ["audio", "index", "index-sealed"];
 
 impl Options {

@@ -3,12 +3,16 @@ use crate::config::Config;
 use xxhash_rust::xxh3::xxh3_64;
 
 #[test]
-fn the_built_in_one_is_a_whole_file_of_the_default_analysis() {
-    let file = include_bytes!("default.bin");
-    let read = Calibration::from_bytes(file).unwrap();
-    assert_eq!(read, Calibration::default());
-    assert_eq!(read.to_bytes(), file);
-    assert_eq!(read.config_id(), Config::default().id());
+fn those_that_are_built_in_are_whole_files_of_their_analyses() {
+    let (default, compact) = (include_bytes!("default.bin"), include_bytes!("compact.bin"));
+    for (file, config) in [(default, Config::default()), (compact, Config::compact())] {
+        let read = Calibration::from_bytes(file).unwrap();
+        assert_eq!(read.to_bytes(), file);
+        assert_eq!(read.config_id(), config.id());
+        assert_eq!(*Calibration::built_in(config.id()).unwrap(), read);
+    }
+    assert_eq!(Calibration::from_bytes(default).unwrap(), Calibration::default());
+    assert_eq!(*Calibration::of_default(), Calibration::default());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::peaks::Peak;
 const FARTHEST: f64 = 2.0;
 
 /// What tells clear clips from others.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Traits {
     /// Logarithm of the levels' standard deviation within frames, in dB.

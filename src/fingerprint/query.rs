@@ -7,11 +7,13 @@ use crate::evidence::bands::BandLevels;
 use crate::evidence::peaks::{LevelMap, LevelMapper};
 use crate::evidence::phases::Phases;
 use crate::evidence::quality::{Moments, Traits};
+use crate::fingerprint::Fingerprint;
 use crate::landmark::{Landmark, pair_all};
 use crate::packing::check_order;
-use crate::peaks::{Peak, STEPS};
+use crate::peaks::{Peak, STEPS, kept};
 use crate::spectrogram::{Frame, HANN_NOISE_BANDWIDTH_BINS};
 use crate::units::ConfigId;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A clip as the matchers want it: more peaks and more landmarks than a reference keeps.
@@ -64,12 +66,14 @@ impl Query {
     /// Without phases in `rows`, those alone are neutral.
     ///
     /// ```
-    /// use earmark::{Config, Fingerprinter, HashIndex, MatchConfig, Query, SampleRate, TrackInfo};
+    /// use earmark::{Config, Fingerprinter, Index, MatchConfig, Query, SampleRate, TrackInfo};
     /// # let song: Vec<f32> = (0..240_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
     /// let (config, rate) = (Config::default(), SampleRate::new(8000)?);
     /// let mut fingerprinter = Fingerprinter::new(config.clone())?;
-    /// let mut index = HashIndex::new(config.clone())?;
-    /// index.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+    /// let index = Index::in_memory(config.clone())?;
+    /// let mut writer = index.writer()?;
+    /// writer.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+    /// writer.commit()?;
     ///
     /// // Peaks from elsewhere; here, those that a fingerprint keeps.
     /// let clip = fingerprinter.fingerprint(&song[80_000..160_000], rate)?;
@@ -114,6 +118,47 @@ impl Query {
             clip.push(Frame { levels_db, phases, power_db }, config.peaks.silence_db);
         }
         Ok(clip.finish(made))
+    }
+
+    /// A stretch of a stored fingerprint as a query, from one time in seconds to another: its peaks, as
+    /// [`from_parts`](Self::from_parts) takes them, without rows. Longer ones are searched by
+    /// [`search_fingerprint`](crate::search::search_fingerprint).
+    ///
+    /// # Errors
+    /// [`Error::ConfigMismatch`] where another configuration made it, and those of
+    /// [`from_parts`](Self::from_parts).
+    pub fn from_fingerprint(
+        fingerprint: &Fingerprint,
+        span_s: Range<f64>,
+        config: &Config,
+    ) -> Result<Self> {
+        config.validate()?;
+        let hop_s = config.stft.hop_s();
+        let frame = |seconds: f64| (seconds / hop_s).round() as u32;
+        let limit_s = super::Fingerprinter::DEFAULT_MAX_QUERY_S;
+        if span_s.end - span_s.start > limit_s {
+            return Err(Error::TooLong { limit_s });
+        }
+        Self::of_frames(fingerprint, frame(span_s.start)..frame(span_s.end), config)
+    }
+
+    /// So many frames of a fingerprint as a query.
+    pub(crate) fn of_frames(
+        fingerprint: &Fingerprint,
+        frames: Range<u32>,
+        config: &Config,
+    ) -> Result<Self> {
+        let (expected, found) = (config.id(), fingerprint.config_id());
+        if expected != found {
+            return Err(Error::ConfigMismatch { expected, found });
+        }
+        let from = frames.start.saturating_mul(STEPS);
+        let inside = |peak: &&Peak| frames.contains(&kept::frame(peak));
+        let shifted = |peak: &Peak| Peak { time: peak.time.saturating_sub(from), ..*peak };
+        let peaks = fingerprint.peaks().iter().filter(inside).map(shifted).collect();
+        let hops = f64::from(frames.end.saturating_sub(frames.start).saturating_sub(1));
+        let duration_s = hops * config.stft.hop_s() + config.stft.window_s();
+        Self::from_parts(peaks, None, duration_s, config)
     }
 
     /// Names the configuration that it was made with.

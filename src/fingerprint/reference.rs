@@ -6,9 +6,7 @@ use crate::landmark::{Landmark, pair_all};
 use crate::packing::{pack_peaks, pack_words, unpack_peaks, unpack_words};
 use crate::peaks::{Peak, kept::Kept};
 use crate::sealed::{self, Kind};
-use crate::source::Source;
 use crate::units::ConfigId;
-use std::io::Cursor;
 
 const KIND: Kind = Kind { name: "fingerprint", magic: b"EARMARKF", version: 4 };
 
@@ -77,19 +75,13 @@ impl Fingerprint {
     /// # Errors
     /// [`Error::Corrupt`] where its peaks are not in the order of their frames.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let (mut bytes, mut packed) = (Cursor::new(Vec::new()), Vec::new());
-        let mut words = Vec::new();
-        pack_words(&self.sub_fingerprints, &mut words);
-        pack_peaks(&self.peaks, &mut packed)
-            .and_then(|()| {
-                KIND.seal(&mut bytes, |content| {
-                    content.record(&(self.config_id, self.duration_s))?;
-                    content.list(&packed)?;
-                    content.list(&words)
-                })
-            })
-            .map_err(|e| self.corrupt(e))?;
-        Ok(bytes.into_inner())
+        let sealed = KIND.seal(|content| {
+            content.record(&(self.config_id, self.duration_s))?;
+            content.list(&pack_peaks(&self.peaks)?);
+            content.list(&pack_words(&self.sub_fingerprints));
+            Ok(())
+        });
+        sealed.map_err(|e| self.corrupt(e))
     }
 
     /// The error for a fingerprint that cannot be stored.
@@ -103,16 +95,11 @@ impl Fingerprint {
     /// [`Error::BadMagic`], [`Error::Version`] or [`Error::Corrupt`] for other bytes,
     /// [`Error::ConfigMismatch`] where another configuration than `config` made it.
     pub fn from_bytes(bytes: &[u8], config: &Config) -> Result<Self> {
-        let (found, duration_s, peaks, words) =
-            KIND.open(&mut Source::of_bytes(bytes), |content| {
-                let mut bytes = Vec::new();
-                content.list(&mut bytes)?;
-                let (config_id, duration_s): (ConfigId, f64) = sealed::decode(&bytes)?;
-                content.list(&mut bytes)?;
-                let peaks = unpack_peaks(&bytes)?;
-                content.list(&mut bytes)?;
-                Ok((config_id, duration_s, peaks, unpack_words(&bytes)?))
-            })?;
+        let (found, duration_s, peaks, words) = KIND.open(bytes, |content| {
+            let (config_id, duration_s): (ConfigId, f64) = sealed::decode(content.list()?)?;
+            let peaks = unpack_peaks(content.list()?)?;
+            Ok((config_id, duration_s, peaks, unpack_words(content.list()?)?))
+        })?;
         if found != config.id() {
             return Err(Error::ConfigMismatch { expected: config.id(), found });
         }

@@ -13,10 +13,10 @@ pub struct MatchConfig {
     /// Matches that chance would give more often than this per query are not returned. Default
     /// 0.001: one false answer in a thousand queries.
     pub max_false_alarms: f64,
-    /// Hash index: a neighbouring cell is looked up too where a coordinate is no farther from the
+    /// Where hashes are looked up: a neighbouring cell is looked up too where a coordinate is no farther from the
     /// edge than this many sixteenths of a cell, 0 to 8. Default 5.
     pub probe_steps: u32,
-    /// Stretches of the collection with most votes whose peaks are looked at, 1 at least. Default 600.
+    /// Stretches of the collection with most votes whose peaks are looked at, 1 at least. Default 1000.
     pub candidates: usize,
     /// How much faster or slower, higher or lower than the track the clip may be. Default
     /// [`SpeedRange::OFF`].

@@ -1,86 +1,123 @@
-//! From strengths to false alarms, for one clip in one index.
+//! What was found, in one store or in many, becomes matches.
 
-use crate::calibration::LawModel;
+use super::config::MatchConfig;
+use super::findings::{Clip, Findings, Place};
+use super::law::Law;
+use super::matches::{Match, Span};
+use super::ranking::{Judged, Ranked, judge, rank};
+use crate::error::{Error, Result};
+use crate::units::STEPS;
+use std::cmp::Ordering;
 
-/// The law of false alarms for one clip in one index.
-#[derive(Clone, Copy, Debug)]
-pub struct Law {
-    model: LawModel,
-    /// Places that were looked at, as a share of those with which the law was fitted, 1 at most.
-    share: f64,
-    longer: f64,
-    clearer: f64,
-    larger: f64,
+/// Places of which a search weighs all evidence: the strongest by their peaks. Only these can be matches.
+pub(super) const WEIGHED: usize = 32;
+/// A match that chance gives at most this often is one: other speeds are not looked for.
+pub(super) const SIGNIFICANT: f64 = 0.001;
+/// Places found at the track's own speed that are tried at others close by, unless there is a
+/// match that is played as it is.
+pub(super) const RETUNED: usize = 8;
+
+/// Decides what was found for one clip in one store, or in the parts of a collection. The matches are the
+/// same, in the same order, as if all tracks were in one store.
+///
+/// # Errors
+/// [`Error::Config`] for a `config` that is out of range, [`Error::ConfigMismatch`] and
+/// [`Error::OtherClip`] for findings that do not belong together.
+pub fn decide(findings: &[Findings], config: &MatchConfig) -> Result<Vec<Match>> {
+    config.validate()?;
+    let Some(gathered) = Gathered::new(findings, config)? else { return Ok(Vec::new()) };
+    let Gathered { clip, places, law } = &gathered;
+    let judged = judge(places, law, config.max_false_alarms);
+    let ranked = rank(clip, places, &judged, config.max_matches);
+    Ok(ranked.iter().filter_map(|ranked| describe(findings, ranked)).collect())
 }
 
-impl Law {
-    /// The law for a clip of a duration and [clarity](crate::evidence::quality) in an index of so many
-    /// hours, of which so many `places` by votes were looked at.
-    #[must_use]
-    pub fn new(model: LawModel, duration_s: f64, clarity: f64, hours: f64, places: u64) -> Self {
-        let hours = hours.max(model.fewest_hours).min(model.related_hours);
-        Self {
-            share: (places as f64 / model.most_places).min(1.0),
-            longer: (duration_s / 5.0).powf(model.length_power),
-            clearer: clarity.powf(model.clarity_power),
-            larger: (hours / model.related_hours).powf(model.hours_power),
-            model,
+/// The findings of all parts, as those of one.
+pub(super) struct Gathered {
+    pub clip: Clip,
+    /// The strongest first.
+    pub places: Vec<Place>,
+    law: Law,
+}
+
+impl Gathered {
+    pub fn new(findings: &[Findings], config: &MatchConfig) -> Result<Option<Self>> {
+        let Some(first) = findings.first() else { return Ok(None) };
+        let clip = first.clip.clone();
+        if let Some(other) = findings.iter().find(|f| f.clip != clip) {
+            let (expected, found) = (clip.config_id, other.clip.config_id);
+            return Err(match expected == found {
+                true => Error::OtherClip,
+                false => Error::ConfigMismatch { expected, found },
+            });
         }
-    }
-
-    /// The strength that the strongest false place usually has in a clip of this length.
-    #[must_use]
-    pub fn usual_rival(&self) -> f64 {
-        self.model.usual_rival / self.longer
-    }
-
-    /// False alarms of at least this [strength] and [coherence], where the rival has the strength
-    /// `rival`.
-    ///
-    /// [strength]: super::strength_of
-    /// [coherence]: super::coherence_of
-    #[must_use]
-    pub fn false_alarms(&self, strength: f64, coherence: f64, rival: f64) -> f64 {
-        let m = &self.model;
-        let strength = strength - m.rival_share * (rival - self.usual_rival());
-        let by_chance =
-            10f64.powf(m.chance - m.chance_slope * (strength + coherence) * self.longer);
-        let related = 10f64.powf(m.related - m.related_slope * strength / self.clearer);
-        self.share * (by_chance + self.larger * related)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::calibration::Calibration;
-
-    #[test]
-    fn false_alarms_become_rarer_with_what_speaks_for_a_match_and_its_clip() {
-        let model = LawModel {
-            usual_rival: 3.0,
-            rival_share: 0.5,
-            chance: 2.8,
-            chance_slope: 1.2,
-            related: 0.0,
-            related_slope: 0.33,
-            ..Calibration::default().law
+        let sum = |of: fn(&Findings) -> u64| findings.iter().map(of).fold(0, u64::saturating_add);
+        // Not by the durations, which come from outside.
+        let hours = sum(|f| f.frames) as f64 * clip.hop_s / 3600.0;
+        let model = config.calibration_for(clip.config_id)?.law;
+        let clarity = f64::from(clip.clarity);
+        let law = Law::new(model, clip.duration_s, clarity, hours, sum(|f| f.looked_at));
+        let of_part = |(part, findings): (usize, &Findings)| {
+            let part = part as u32;
+            let place = move |place: &Place| Place { part, ..place.clone() };
+            findings.places.iter().map(place).collect::<Vec<_>>()
         };
-        let usual = Law { model, share: 1.0, longer: 1.0, clearer: 1.0, larger: 1.0 };
-        let alarms = usual.false_alarms(9.0, 3.0, 3.0);
-        // 10^(2.8 − 1.2 · 12) and 10^(−0.33 · 9).
-        assert!((alarms / (10f64.powf(-11.6) + 10f64.powf(-2.97)) - 1.0).abs() < 1e-9, "{alarms}");
-        assert!(usual.false_alarms(9.1, 3.0, 3.0) < alarms);
-        assert!(usual.false_alarms(9.0, 3.1, 3.0) < alarms);
-        assert!(usual.false_alarms(9.0, 3.0, 3.1) > alarms);
-        for (law, rarer) in [
-            (Law { share: 2.0, ..usual }, false),
-            (Law { clearer: 1.1, ..usual }, false),
-            (Law { larger: 1.1, ..usual }, false),
-            (Law { clearer: 0.9, ..usual }, true),
-            (Law { larger: 0.9, ..usual }, true),
-        ] {
-            assert_eq!(law.false_alarms(9.0, 3.0, 3.0) < alarms, rarer);
-        }
+        let places: Vec<Place> = findings.iter().enumerate().flat_map(of_part).collect();
+        // As many as one store would have weighed.
+        let plain = |p: &Place| p.tempo == 1.0 && p.pitch == 1.0;
+        let (mut kept, tuned): (Vec<_>, Vec<_>) = places.into_iter().partition(plain);
+        kept.sort_by(|a, b| {
+            b.evidence.peaks_z.total_cmp(&a.evidence.peaks_z).then_with(|| in_order(a, b))
+        });
+        kept.truncate(WEIGHED);
+        kept.sort_by(stronger);
+        // One store would not have tried other speeds.
+        let judged = judge(&kept, &law, SIGNIFICANT);
+        let found = rank(&clip, &kept, &judged, RETUNED).iter().any(|r| r.place.is_whole(&clip));
+        kept.extend(tuned.into_iter().filter(|place| !(found && place.from_ladder)));
+        kept.sort_by(stronger);
+        Ok(Some(Self { clip, places: kept, law }))
     }
+
+    pub fn judge(&self, max_false_alarms: f64) -> Vec<Judged<'_>> {
+        judge(&self.places, &self.law, max_false_alarms)
+    }
+}
+
+/// The strongest first. Equally strong ones are in the order of their tracks and times.
+fn stronger(a: &Place, b: &Place) -> Ordering {
+    b.strength.total_cmp(&a.strength).then_with(|| in_order(a, b))
+}
+
+fn in_order(a: &Place, b: &Place) -> Ordering {
+    let place = |p: &Place| (p.part, p.track, p.offset_steps);
+    place(a).cmp(&place(b))
+}
+
+pub(super) fn describe(findings: &[Findings], ranked: &Ranked<'_>) -> Option<Match> {
+    let Place { part, track, offset_steps, tempo, pitch, votes, .. } = *ranked.place;
+    let part_of = findings.get(part as usize)?;
+    let clip = &part_of.clip;
+    let track = part_of.track(track)?;
+    // Frame 0 is centred half a window after the beginning, in the clip as in the track.
+    let offset_s =
+        offset_steps as f64 / f64::from(STEPS) * clip.hop_s - (tempo - 1.0) * clip.first_frame_s;
+    let query = clip.span(&ranked.place.frames);
+    Some(Match {
+        part: part as usize,
+        track: track.id,
+        name: track.name.clone(),
+        tags: track.tags.clone(),
+        query,
+        reference: Span {
+            start_s: (query.start_s * tempo + offset_s).min(track.duration_s).max(0.0),
+            end_s: (query.end_s * tempo + offset_s).min(track.duration_s).max(0.0),
+        },
+        offset_s,
+        speed: tempo,
+        pitch,
+        votes,
+        false_alarms: ranked.false_alarms,
+        same_as: ranked.same_as.map(|place| place.track),
+    })
 }

@@ -1,10 +1,11 @@
 //! Why a clip was found, or was not: the evidence of places, whatever became of them.
 
 use super::config::{MatchConfig, TrackFilter};
+use super::decision::{Gathered, describe};
+use super::find::{Finder, find, find_at};
 use super::findings::Findings;
 use super::matches::{Match, Span};
 use super::ranking::{Judged, Ranked, rank};
-use super::{Finder, Gathered, describe, find};
 use crate::error::{Error, Result};
 use crate::evidence::PlaceEvidence;
 use crate::fingerprint::Query;
@@ -129,19 +130,40 @@ pub fn weighed_places(
     Ok(judged.iter().filter_map(place).collect())
 }
 
+/// Weighs one place: all evidence for a clip that begins at `offset_s` seconds of a track, and is played
+/// as the track is. The place is refined by some hundredths of a second, and has no rival. `None` where
+/// the clip would lie outside the track.
+///
+/// # Errors
+/// As [`search`](super::search); [`Error::NoSuchTrack`].
+pub fn weigh_place(
+    store: &(impl Store + ?Sized),
+    query: &Query,
+    track: TrackId,
+    offset_s: f64,
+    config: &MatchConfig,
+) -> Result<Option<Place>> {
+    let findings = [find_at(store, query, track, offset_s, config)?];
+    let Some(gathered) = Gathered::new(&findings, config)? else { return Ok(None) };
+    let judged = gathered.judge(f64::INFINITY);
+    Ok(judged.first().and_then(|judged| Place::new(&findings, judged)))
+}
+
 /// Tells why a track is a match of a clip, or why not.
 ///
 /// ```
 /// use earmark::search::{Outcome, explain};
-/// use earmark::{Config, Fingerprinter, HashIndex, MatchConfig, SampleRate, TrackInfo};
+/// use earmark::{Config, Fingerprinter, Index, MatchConfig, SampleRate, TrackInfo};
 /// # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
 /// let rate = SampleRate::new(8000)?;
 /// let mut fingerprinter = Fingerprinter::new(Config::default())?;
-/// let mut index = HashIndex::new(Config::default())?;
-/// let id = index.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+/// let index = Index::in_memory(Config::default())?;
+/// let mut writer = index.writer()?;
+/// let id = writer.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+/// writer.commit()?;
 ///
 /// let clip = fingerprinter.query(&song[40_000..80_000], rate)?;
-/// let why = explain(&index, &clip, id, &MatchConfig::default())?;
+/// let why = explain(&index.reader(), &clip, id, &MatchConfig::default())?;
 /// assert_eq!(why.outcome, Outcome::Match);
 /// assert!(why.place.unwrap().evidence.peaks_z > 5.0);
 /// # Ok::<(), earmark::Error>(())

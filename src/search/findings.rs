@@ -8,12 +8,10 @@ use crate::error::{Error, Result};
 use crate::evidence::PlaceEvidence;
 use crate::fingerprint::Query;
 use crate::sealed::{self, Kind};
-use crate::source::Source;
 use crate::spectrogram::Axes;
 use crate::store::{Totals, TrackEntry};
 use crate::units::{ConfigId, STEPS, TrackId};
 use bincode::{Decode, Encode};
-use std::io::Cursor;
 use std::ops::Range;
 
 use super::alignment::{LEAD, on_clip};
@@ -27,18 +25,20 @@ const KIND: Kind = Kind { name: "findings", magic: b"EARMARKR", version: 1 };
 ///
 /// ```
 /// use earmark::search::{Findings, decide, find};
-/// use earmark::{Config, Fingerprinter, HashIndex, MatchConfig, SampleRate, TrackInfo};
+/// use earmark::{Config, Fingerprinter, Index, MatchConfig, SampleRate, TrackInfo};
 /// # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
 /// # let rate = SampleRate::new(8000)?;
 /// # let mut fingerprinter = Fingerprinter::new(Config::default())?;
 /// // Two halves of a collection, which may be on two machines.
-/// let (mut one, mut other) = (HashIndex::new(Config::default())?, HashIndex::new(Config::default())?);
-/// one.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+/// let (one, other) = (Index::in_memory(Config::default())?, Index::in_memory(Config::default())?);
+/// let mut writer = one.writer()?;
+/// writer.add(TrackInfo::named("song"), &fingerprinter.fingerprint(&song, rate)?)?;
+/// writer.commit()?;
 ///
 /// let clip = fingerprinter.query(&song[40_000..80_000], rate)?;
 /// let config = MatchConfig::default();
-/// let sent = find(&one, &clip, &config)?.to_bytes();
-/// let found = [Findings::from_bytes(&sent)?, find(&other, &clip, &config)?];
+/// let sent = find(&one.reader(), &clip, &config)?.to_bytes();
+/// let found = [Findings::from_bytes(&sent)?, find(&other.reader(), &clip, &config)?];
 /// let matches = decide(&found, &config)?;
 /// assert_eq!((matches[0].name.as_str(), matches[0].part), ("song", 0));
 /// # Ok::<(), earmark::Error>(())
@@ -186,10 +186,8 @@ impl Findings {
     /// Serialises with version and checksum, to be sent to where the decision is made.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Cursor::new(Vec::new());
-        // Writing into memory does not fail.
-        let _ = KIND.seal(&mut bytes, |content| content.record(self));
-        bytes.into_inner()
+        // Numbers and texts can always be encoded.
+        KIND.seal(|content| content.record(self)).unwrap_or_default()
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
@@ -197,11 +195,7 @@ impl Findings {
     /// # Errors
     /// [`Error::BadMagic`], [`Error::Version`] or [`Error::Corrupt`] for other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let findings: Self = KIND.open(&mut Source::of_bytes(bytes), |content| {
-            let mut bytes = Vec::new();
-            content.list(&mut bytes)?;
-            sealed::decode(&bytes)
-        })?;
+        let findings: Self = KIND.open(bytes, |content| sealed::decode(content.list()?))?;
         findings.check().map_err(|detail| Error::Corrupt {
             what: KIND.name,
             detail: detail.into(),

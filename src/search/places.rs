@@ -51,6 +51,31 @@ pub(crate) fn excerpts(
     Ok(placed)
 }
 
+/// What lies under a clip of so many frames that begins at `offset_steps` of the track in `blocks` of the
+/// line; `None` where nothing does.
+pub(crate) fn excerpt_under(
+    store: &(impl Store + ?Sized),
+    totals: &Totals,
+    blocks: &Range<u32>,
+    offset_steps: i64,
+    frames: usize,
+) -> Result<Option<Arc<Excerpt>>> {
+    let block_steps = i64::from(totals.config.block_frames() * STEPS);
+    let margin = MARGIN_FRAMES as i64 * i64::from(STEPS);
+    let block = |steps: i64| {
+        let block = i64::from(blocks.start).saturating_add(steps.div_euclid(block_steps));
+        block.clamp(blocks.start.into(), blocks.end.into()) as u32
+    };
+    let end = offset_steps + frames as i64 * i64::from(STEPS) + margin;
+    let wanted = block(offset_steps - margin)..block(end + block_steps);
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let found = store.excerpts(&[wanted])?.into_iter();
+    let mut own = found.map(|found| found.excerpt).filter(|e| e.first_block == blocks.start);
+    Ok(own.next().map(Arc::new))
+}
+
 /// The peaks of a clip by their frequencies, as the track's own would stand at the track's speed.
 pub(crate) struct ClipPeaks {
     /// In the order of their frequencies.

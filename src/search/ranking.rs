@@ -1,7 +1,7 @@
 //! Which of the places are matches, in which order.
 
-use super::decision::Law;
 use super::findings::{Clip, Place, PlacedPeak};
+use super::law::Law;
 use super::matches::Span;
 use crate::units::STEPS;
 use std::ops::Range;

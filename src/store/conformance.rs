@@ -18,12 +18,12 @@
 //! ```
 
 use crate::bands::FRAMES;
-use crate::catalog::TrackInfo;
 use crate::config::Config;
 use crate::fingerprint::Fingerprint;
 use crate::landmark::LandmarkHash;
 use crate::peaks::{Peak, kept};
 use crate::store::{Excerpt, Excerpted, Store, Totals};
+use crate::tags::TrackInfo;
 use crate::units::{STEPS, TrackId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;

@@ -8,10 +8,11 @@
 //! | `lock` | is locked by the one writer |
 
 use crate::error::{Error, Result};
-use crate::store::manifest;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 const MANIFEST: &str = "manifest";
 const NEW_MANIFEST: &str = "manifest.new";
@@ -50,6 +51,11 @@ pub(crate) fn step(_name: &str) {}
 pub(crate) struct Folder {
     path: PathBuf,
 }
+
+/// A program that this one is starting holds all its locks, too, for a moment: so a lock that was let go
+/// may seem to be held. Waiting for a fifth of a second tells that from another writer.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 impl Folder {
     pub fn new(path: &Path) -> Self {
@@ -103,17 +109,20 @@ impl Folder {
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(fail("lock", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(FolderLock { file }),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked { path: self.path.clone() }),
-            Err(TryLockError::Error(e)) => Err(fail("lock", &path)(e)),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(FolderLock { file }),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(e)) => return Err(fail("lock", &path)(e)),
+            }
         }
+        Err(Error::Locked { path: self.path.clone() })
     }
 
     /// The bytes of the manifest.
     ///
     /// # Errors
-    /// [`Error::Io`] where there is none; for a file of earlier versions [`Error::Version`].
+    /// [`Error::Io`] where there is none; [`Error::IndexFile`] for a file of earlier versions.
     pub fn read_manifest(&self) -> Result<(Vec<u8>, PathBuf)> {
         if self.path.is_file() {
             return Err(self.not_a_folder());
@@ -127,15 +136,12 @@ impl Folder {
 
     /// The error for a file where a folder should be.
     fn not_a_folder(&self) -> Error {
-        let mut head = [0; 12];
+        let mut head = [0; 8];
         let read = File::open(&self.path).and_then(|mut file| file.read_exact(&mut head));
-        let path = Some(self.path.clone());
-        match (read, head) {
-            (Ok(()), [b'E', b'A', b'R', b'M', b'A', b'R', b'K', b'I', version @ ..]) => {
-                let found = u32::from_le_bytes(version);
-                Error::Version { what: "index", found, supported: manifest::VERSION, path }
-            }
-            _ => Error::BadMagic { what: "index", path },
+        let path = self.path.clone();
+        match (read, &head) {
+            (Ok(()), b"EARMARKI") => Error::IndexFile { path },
+            _ => Error::BadMagic { what: "index", path: Some(path) },
         }
     }
 

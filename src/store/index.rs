@@ -2,6 +2,8 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::fingerprint::Query;
+use crate::search::{Match, MatchConfig};
 use crate::store::folder::{Folder, segment_name};
 use crate::store::manifest;
 use crate::store::mmap::Bytes;
@@ -21,19 +23,25 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// at the state that was there when it was made. One [`Writer`] at a time changes it.
 ///
 /// ```
-/// use earmark::{Config, Fingerprinter, SampleRate, TrackInfo, store::Index};
+/// use earmark::{Config, Fingerprinter, Index, MatchConfig, SampleRate, TrackInfo};
 /// # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("library.earmark");
+/// let rate = SampleRate::new(8000)?;
 /// let mut fingerprinter = Fingerprinter::new(Config::default())?;
-/// let song = fingerprinter.fingerprint(&song, SampleRate::new(8000)?)?;
+/// # let samples = song;
+/// let song = fingerprinter.fingerprint(&samples, rate)?;
 ///
 /// let index = Index::create(&path, Config::default())?;
 /// let mut writer = index.writer()?;
 /// let id = writer.add(TrackInfo::named("song"), &song)?;
 /// writer.commit()?; // From here on it is there, whatever happens.
 ///
-/// let reader = Index::open(&path)?.reader();
+/// let index = Index::open(&path)?;
+/// let clip = fingerprinter.query(&samples[40_000..80_000], rate)?;
+/// assert_eq!(index.search(&clip, &MatchConfig::default())?[0].track, id);
+///
+/// let reader = index.reader();
 /// assert_eq!(reader.find("song")?.map(|track| track.id), Some(id));
 /// assert_eq!(reader.fingerprint(id)?, song);
 /// # Ok::<(), earmark::Error>(())
@@ -295,7 +303,7 @@ impl Index {
     /// Opens the index in a folder.
     ///
     /// # Errors
-    /// [`Error::Io`] where there is none; [`Error::BadMagic`], [`Error::Version`] and [`Error::Corrupt`]
+    /// [`Error::Io`] where there is none; [`Error::IndexFile`] for one of earlier versions; [`Error::BadMagic`], [`Error::Version`] and [`Error::Corrupt`]
     /// for a manifest that is none, of another version, or damaged. Segments that are missing or damaged are
     /// told when they are needed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
@@ -326,6 +334,16 @@ impl Index {
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader { snapshot: self.shared.current() }
+    }
+
+    /// Finds where a clip comes from, best match first, in the state that the index is in now: see
+    /// [`search`](crate::search::search). Of several searches that should see the same state, ask one
+    /// [`reader`](Self::reader).
+    ///
+    /// # Errors
+    /// Those of [`find`](crate::search::find).
+    pub fn search(&self, query: &Query, config: &MatchConfig) -> Result<Vec<Match>> {
+        self.reader().search(query, config)
     }
 
     /// The right to change it. Another process may have, since it was opened: then its state is read again.

@@ -108,6 +108,19 @@ impl Reader {
         crate::search::search(self, query, config)
     }
 
+    /// Finds where else a stored fingerprint is heard, without its audio: see
+    /// [`search_fingerprint`](crate::search::search_fingerprint).
+    ///
+    /// # Errors
+    /// Those of [`search_fingerprint`](crate::search::search_fingerprint).
+    pub fn search_fingerprint(
+        &self,
+        fingerprint: &Fingerprint,
+        config: &MatchConfig,
+    ) -> Result<Vec<Match>> {
+        crate::search::search_fingerprint(self, fingerprint, config)
+    }
+
     /// What was damaged, where that was passed over: see
     /// [`OpenOptions::skip_damaged`](crate::store::OpenOptions::skip_damaged).
     #[must_use]

@@ -10,6 +10,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// A track's duration as sums count it. It comes from outside: what is no length counts nothing, for a sum
+/// that is no number would not even equal itself.
+pub(crate) fn counted_s(duration_s: f64) -> f64 {
+    if (0.0..1e12).contains(&duration_s) { duration_s } else { 0.0 }
+}
+
 /// A track that was removed, and is still in its segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Removed {
@@ -29,7 +35,7 @@ impl Removed {
             first_block: placed.blocks.0,
             blocks: placed.block_count(),
             frames: placed.frames,
-            duration_s: placed.duration_s,
+            duration_s: counted_s(placed.duration_s),
         }
     }
 }

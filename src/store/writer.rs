@@ -1,6 +1,5 @@
 //! Changes an index.
 
-use crate::catalog::TrackInfo;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::store::folder::{FolderLock, step};
@@ -10,6 +9,7 @@ use crate::store::merging::{self, MergeTask, Merged};
 use crate::store::segment::{Placed, SegmentBuilder};
 use crate::store::snapshot::{Part, Removed, Snapshot};
 use crate::store::{Reader, TrackEntry};
+use crate::tags::TrackInfo;
 use crate::units::TrackId;
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! A small index, and clips of what is in it.
 
 use super::{cut, fingerprint, music, query};
-use earmark::{Config, Fingerprint, HashIndex, Match, MatchConfig, Query, Tags, TrackInfo};
+use earmark::{Config, Fingerprint, Index, Match, MatchConfig, Query, Tags, TrackInfo};
 use std::sync::OnceLock;
 
 /// Three pieces and a clip of the second.
@@ -21,28 +21,35 @@ pub fn example() -> &'static Example {
     })
 }
 
-pub fn index() -> HashIndex {
-    let mut index = HashIndex::new(Config::default()).unwrap();
-    for (name, print) in ["a", "b", "c"].iter().zip(&example().prints) {
-        let tags = Tags { title: Some(format!("Title of {name}")), ..Tags::default() };
-        index.add(TrackInfo { name: (*name).into(), tags }, print).unwrap();
-    }
+/// An index of them in memory.
+pub fn index() -> Index {
+    let index = Index::in_memory(Config::default()).unwrap();
+    fill(&index);
     index
 }
 
-pub fn search(index: &HashIndex, clip: &Query) -> Vec<Match> {
+/// An index of them in a folder.
+pub fn stored() -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    fill(&Index::create(&path, Config::default()).unwrap());
+    (folder, path)
+}
+
+fn fill(index: &Index) {
+    let mut writer = index.writer().unwrap();
+    for (name, print) in ["a", "b", "c"].iter().zip(&example().prints) {
+        let tags = Tags { title: Some(format!("Title of {name}")), ..Tags::default() };
+        writer.add(TrackInfo { name: (*name).into(), tags }, print).unwrap();
+    }
+    writer.commit().unwrap();
+}
+
+pub fn search(index: &Index, clip: &Query) -> Vec<Match> {
     index.search(clip, &MatchConfig::default()).unwrap()
 }
 
 /// A clip of each piece.
 pub fn clip_of_each() -> [Query; 3] {
     example().songs.each_ref().map(|song| query(cut(song, 2.3, 6.3)))
-}
-
-/// An index in a file of a folder of its own.
-pub fn saved(index: &mut HashIndex) -> (tempfile::TempDir, std::path::PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("index");
-    index.save(&path).unwrap();
-    (folder, path)
 }

@@ -1,9 +1,9 @@
 //! The recordings in `fixtures/`.
 
-use super::{RATE_HZ, fingerprinter};
+use super::{RATE_HZ, fingerprinter, index_of_prints};
 use earmark::config::StftConfig;
 use earmark::decode::AudioReader;
-use earmark::{Config, HashIndex, KdIndex, Match, MatchConfig, Query, TrackInfo};
+use earmark::{KdIndex, Match, MatchConfig, Query, Reader};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -82,10 +82,10 @@ pub fn clips() -> Vec<Clip> {
     clips
 }
 
-/// Both indexes of the whole library.
+/// An index of the whole library, and a KD-tree of it.
 pub struct Indexes {
-    pub hash: HashIndex,
-    pub kd: KdIndex<HashIndex>,
+    pub hash: Reader,
+    pub kd: KdIndex<Reader>,
 }
 
 impl Indexes {
@@ -101,12 +101,11 @@ impl Indexes {
 
 /// Indexes of the given pieces.
 pub fn indexes_of<'a>(tracks: impl IntoIterator<Item = (&'a str, &'a [f32])>) -> Indexes {
-    let mut hash = HashIndex::new(Config::default()).unwrap();
     let mut fingerprinter = fingerprinter();
-    for (name, samples) in tracks {
-        let fingerprint = fingerprinter.fingerprint(samples, super::rate(RATE_HZ)).unwrap();
-        hash.add(TrackInfo::named(name), &fingerprint).unwrap();
-    }
+    let print =
+        |(name, samples)| (name, fingerprinter.fingerprint(samples, super::rate(RATE_HZ)).unwrap());
+    let prints: Vec<_> = tracks.into_iter().map(print).collect();
+    let hash = index_of_prints(prints.iter().map(|(name, print)| (*name, print))).reader();
     let kd = KdIndex::new(hash.clone()).unwrap();
     Indexes { hash, kd }
 }

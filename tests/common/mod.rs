@@ -1,7 +1,9 @@
 //! What several integration tests need: synthetic signals, the fixtures and indexes of them.
 #![allow(dead_code, reason = "each test uses a part")]
 
-use earmark::{Config, Fingerprint, Fingerprinter, HashIndex, Match, Query, SampleRate, TrackInfo};
+use earmark::{
+    Config, Fingerprint, Fingerprinter, Index, Match, Query, SampleRate, TrackId, TrackInfo,
+};
 
 mod example;
 #[cfg(feature = "decode")]
@@ -95,13 +97,50 @@ pub fn query(samples: &[f32]) -> Query {
     fingerprinter().query(samples, rate(RATE_HZ)).unwrap()
 }
 
-/// A hash index of signals at the rate of the analysis, by name.
-pub fn index_of(tracks: &[(&str, &[f32])]) -> HashIndex {
-    let mut index = HashIndex::new(Config::default()).unwrap();
-    for (name, samples) in tracks {
-        index.add(TrackInfo::named(*name), &fingerprint(samples)).unwrap();
+/// An index in memory of fingerprints, by name.
+pub fn index_of_prints<'a>(
+    tracks: impl IntoIterator<Item = (impl Into<String>, &'a Fingerprint)>,
+) -> Index {
+    let index = Index::in_memory(Config::default()).unwrap();
+    let mut writer = index.writer().unwrap();
+    for (name, print) in tracks {
+        writer.add(TrackInfo::named(name), print).unwrap();
     }
+    writer.commit().unwrap();
+    drop(writer);
     index
+}
+
+/// An index in memory of signals at the rate of the analysis, by name.
+pub fn index_of(tracks: &[(&str, &[f32])]) -> Index {
+    let prints: Vec<Fingerprint> = tracks.iter().map(|(_, samples)| fingerprint(samples)).collect();
+    index_of_prints(tracks.iter().map(|(name, _)| *name).zip(&prints))
+}
+
+/// Adds a track and commits.
+pub fn add(index: &Index, name: &str, print: &Fingerprint) -> earmark::Result<TrackId> {
+    let mut writer = index.writer()?;
+    let id = writer.add(TrackInfo::named(name), print)?;
+    writer.commit().map(|()| id)
+}
+
+/// Replaces a track and commits.
+pub fn replace(index: &Index, name: &str, print: &Fingerprint) -> earmark::Result<TrackId> {
+    let mut writer = index.writer()?;
+    let id = writer.replace(TrackInfo::named(name), print)?;
+    writer.commit().map(|()| id)
+}
+
+/// Removes a track and commits.
+pub fn remove(index: &Index, id: TrackId) -> earmark::Result<String> {
+    let mut writer = index.writer()?;
+    let track = writer.remove(id)?;
+    writer.commit().map(|()| track.name)
+}
+
+/// The id of the track with a name.
+pub fn id_of(index: &Index, name: &str) -> Option<TrackId> {
+    index.reader().find(name).unwrap().map(|track| track.id)
 }
 
 /// Names of matches, best first.

@@ -2,7 +2,6 @@
 #![cfg(unix)]
 
 use crate::running::*;
-use earmark::HashIndex;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -17,6 +16,7 @@ fn begin(folder: &Path) -> (Child, File) {
     assert!(made.success());
     let mut command = example("fingerprint");
     let command = command.current_dir(folder).args(["index", "library", "pipe.wav", "--jobs", "1"]);
+    command.args(["--commit-every", "0"]);
     let err = File::create(folder.join("err")).unwrap();
     let child = command.stdout(Stdio::null()).stderr(err).spawn().unwrap();
     let pipe = File::options().write(true).open(folder.join("pipe.wav")).unwrap();
@@ -57,8 +57,7 @@ fn what_is_done_is_saved_when_a_run_is_interrupted() {
         });
         let err = fs::read_to_string(folder.path().join("err")).unwrap();
         assert!(code == status && err.contains("interrupted: 1 file left out; "), "{code} {err}");
-        let index = HashIndex::open(folder.path().join("index")).unwrap();
-        assert_eq!(index.catalog().tracks().len(), 2);
+        assert_eq!(names_in(&folder.path().join("index")).len(), 2);
     }
 }
 
@@ -88,6 +87,25 @@ fn a_second_run_on_an_index_is_refused() {
     let mut command = example("fingerprint");
     let (code, ..) = run(command.current_dir(folder.path()).arg("index").arg(&other));
     assert_eq!(code, 0);
-    let index = HashIndex::open(folder.path().join("index")).unwrap();
-    assert_eq!(index.catalog().tracks().len(), 3);
+    assert_eq!(names_in(&folder.path().join("index")).len(), 3);
+}
+
+#[test]
+fn a_kill_costs_no_more_than_what_was_done_since_the_last_commit() {
+    let folder = small_library();
+    let (mut child, _pipe) = begin(folder.path());
+    let index = folder.path().join("index");
+    // It commits after each track, and then waits for the pipe.
+    let begun = std::time::Instant::now();
+    while names_in(&index).len() < 2 {
+        assert!(begun.elapsed().as_secs() < 300);
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(names_in(&index), ["library/a.wav", "library/b/c.flac"]);
+    let mut command = example("fingerprint");
+    let (code, out, err) = run(command.current_dir(folder.path()).args(["index", "library"]));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("0 added, 0 replaced, 2 there already; "), "{out}");
 }

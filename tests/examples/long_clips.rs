@@ -4,8 +4,6 @@
 use crate::running::*;
 use earmark::AudioReader;
 use earmark::config::StftConfig;
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -19,19 +17,6 @@ fn decode(name: &str) -> Vec<f32> {
         samples.extend_from_slice(block);
     }
     samples
-}
-
-fn write_wav(path: &Path, samples: &[f32]) {
-    let bytes = 2 * samples.len() as u32;
-    let mut wav = b"RIFF".to_vec();
-    wav.extend((36 + bytes).to_le_bytes());
-    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    wav.extend(RATE_HZ.to_le_bytes());
-    wav.extend((2 * RATE_HZ).to_le_bytes());
-    wav.extend(b"\x02\0\x10\0data");
-    wav.extend(bytes.to_le_bytes());
-    wav.extend(samples.iter().flat_map(|x| ((32_000.0 * x) as i16).to_le_bytes()));
-    fs::write(path, wav).unwrap();
 }
 
 fn seconds(samples: usize) -> f64 {

@@ -1,6 +1,9 @@
 //! The example programs, run as their users run them.
 #![cfg(feature = "decode")]
 
+mod calibrating;
+#[path = "../common/mod.rs"]
+mod common;
 mod indexes;
 mod inputs;
 mod interruption;
@@ -130,29 +133,29 @@ fn broken_files_are_named_and_the_others_indexed() {
     assert!(err.contains("truncated.wav: 1.7 of 3.0 s decoded"), "{err}");
     assert!(err.contains("6 files failed, 4 files read in part"), "{err}");
     assert!(out.contains("6 added, 0 replaced; ") && out.contains(" 6 tracks, "), "{out}");
-    let tracks = earmark::HashIndex::open(&index).unwrap().into_catalog();
-    assert!(tracks.tracks().iter().any(|track| track.info.name.ends_with("01-melody.wav")));
+    assert!(names_in(&index).iter().any(|name| name.ends_with("01-melody.wav")));
 }
 
 #[test]
-fn a_second_run_replaces_and_the_order_is_that_of_the_input() {
+fn a_second_run_adds_what_is_new_or_replaces_and_the_order_is_that_of_the_input() {
     let folder = small_library();
     let index = index_of(&folder);
-    // What a run leaves that was killed while it saved.
-    fs::write(folder.path().join(".tmpA1b2C3"), "half an index").unwrap();
-    for jobs in ["1", "3"] {
+    for (jobs, replace) in [("1", false), ("3", true)] {
         let mut command = example("fingerprint");
         let command = command.current_dir(folder.path()).args(["index", "library", "--jobs", jobs]);
+        let command = if replace { command.arg("--replace") } else { command };
         let (code, out, _) = run(command.arg("./library//a.wav"));
-        assert!(
-            code == 0 && out.contains("0 added, 2 replaced; index now holds 2 tracks"),
-            "{out}"
-        );
-        let index = earmark::HashIndex::open(&index).unwrap();
-        let names: Vec<&str> =
-            index.catalog().tracks().iter().map(|t| t.info.name.as_str()).collect();
-        assert_eq!(names, ["library/a.wav", "library/b/c.flac"]);
+        let told = match replace {
+            false => "0 added, 0 replaced, 2 there already; index now holds 2 tracks",
+            true => "0 added, 2 replaced; index now holds 2 tracks",
+        };
+        assert!(code == 0 && out.contains(told), "{out}");
+        assert_eq!(names_in(&index), ["library/a.wav", "library/b/c.flac"]);
     }
+    fs::copy(fixture("library/02-chords.wav"), folder.path().join("library/new.wav")).unwrap();
+    let mut command = example("fingerprint");
+    let (_, out, _) = run(command.current_dir(folder.path()).args(["index", "library"]));
+    assert!(out.starts_with("1 added, 0 replaced, 2 there already; "), "{out}");
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn lists_come_from_files_and_from_standard_input() {
         assert_eq!((code, &clips[..]), (0, &["library/a.wav", "library/b/c.flac"][..]), "{err}");
         let mut command = example("fingerprint");
         let (code, out, _) = run_with_input(command.current_dir(here).args(["index", "-"]), list);
-        assert!(code == 0 && out.starts_with("0 added, 2 replaced"), "{out}");
+        assert!(code == 0 && out.starts_with("0 added, 0 replaced, 2 there"), "{out}");
     }
 }
 
@@ -188,17 +191,21 @@ fn mistakes_in_use_are_explained_and_end_with_status_2() {
     let here = folder.path();
     fs::create_dir(here.join("empty")).unwrap();
     fs::write(here.join("blank"), "\n").unwrap();
-    let mut newer = fs::read(index_of(&folder)).unwrap();
+    let mut newer = fs::read(index_of(&folder).join("manifest")).unwrap();
     newer[8] = 99;
-    fs::write(here.join("newer"), newer).unwrap();
-    let cases: [(&str, &[&str], &str); 19] = [
+    fs::create_dir(here.join("newer")).unwrap();
+    fs::write(here.join("newer/manifest"), newer).unwrap();
+    fs::write(here.join("older"), b"EARMARKI\x05\0\0\0").unwrap();
+    let cases: [(&str, &[&str], &str); 21] = [
         ("fingerprint", &["other"], "Usage: "),
         ("fingerprint", &["other", "empty"], "no audio file in this folder"),
         ("fingerprint", &["other", "--files-from", "nowhere"], "cannot read the list nowhere"),
         ("fingerprint", &["other", "--files-from", "blank"], "the list names no file"),
         ("fingerprint", &["newer", "library"], "update earmark"),
         ("fingerprint", &["library/a.wav", "library"], "not an earmark index"),
-        ("fingerprint", &["library", "library/a.wav"], "the index, a file, comes first"),
+        ("fingerprint", &["library", "library/a.wav"], "the index comes first"),
+        ("fingerprint", &["older", "library"], "an index is a folder now"),
+        ("match", &["older", "library"], "an index is a folder now"),
         ("fingerprint", &["no/other", "library"], "there is no folder no"),
         ("match", &["library/a.wav", "library"], "give a folder of audio files"),
         ("match", &["index", "library", "--false-alarms", "-1"], "error"),
@@ -211,7 +218,7 @@ fn mistakes_in_use_are_explained_and_end_with_status_2() {
         // Which is said before the index is looked at.
         ("match", &["newer", "tpyo.wav", "tpyo.mp3"], "tpyo.mp3: cannot open it: "),
         ("match", &["nowhere", "tpyo.wav"], "tpyo.wav: cannot open it: "),
-        ("match", &["nowhere", "library"], "cannot read nowhere: "),
+        ("match", &["nowhere", "library"], "cannot open nowhere: "),
     ];
     for (name, arguments, message) in cases {
         let (code, _, err) = run(example(name).current_dir(here).args(arguments));

@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use crate::running::*;
-use earmark::{AudioReader, Config, Fingerprinter, HashIndex, Tags, TrackInfo};
+use earmark::{AudioReader, Config, Fingerprinter, Index, Tags, TrackInfo};
 use std::fs;
 use std::process::Command;
 use tempfile::TempDir;
@@ -33,9 +33,11 @@ fn evil_index() -> (TempDir, std::path::PathBuf) {
     let print = Fingerprinter::new(config.clone()).unwrap().fingerprint_audio(&mut reader).unwrap();
     let evil = || Some(EVIL.to_string());
     let tags = Tags { title: evil(), artist: evil(), album: evil() };
-    let mut index = HashIndex::new(config).unwrap();
-    index.add(TrackInfo { name: EVIL.into(), tags }, &print).unwrap();
-    index.save(folder.path().join("index")).unwrap();
+    let index = Index::create(folder.path().join("index"), config).unwrap();
+    let mut writer = index.writer().unwrap();
+    writer.add(TrackInfo { name: EVIL.into(), tags }, &print).unwrap();
+    writer.commit().unwrap();
+    drop(writer);
     (folder, clip)
 }
 

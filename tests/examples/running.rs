@@ -1,5 +1,6 @@
 //! Runs the example programs, with a limit on their time.
 
+use earmark::Index;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -62,6 +63,20 @@ pub fn run_with_input(command: &mut Command, input: &str) -> (i32, String, Strin
     run(command.stdin(file))
 }
 
+/// Writes samples at 8 kHz.
+pub fn write_wav(path: &Path, samples: &[f32]) {
+    let bytes = 2 * samples.len() as u32;
+    let mut wav = b"RIFF".to_vec();
+    wav.extend((36 + bytes).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend(8000u32.to_le_bytes());
+    wav.extend(16_000u32.to_le_bytes());
+    wav.extend(b"\x02\0\x10\0data");
+    wav.extend(bytes.to_le_bytes());
+    wav.extend(samples.iter().flat_map(|x| ((32_000.0 * x) as i16).to_le_bytes()));
+    fs::write(path, wav).unwrap();
+}
+
 /// A folder with two recordings in it, one of them in a folder below.
 pub fn small_library() -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -79,6 +94,12 @@ pub fn index_of(folder: &TempDir) -> PathBuf {
     let (code, _, stderr) = run(command.current_dir(folder.path()).args(["index", "./library/"]));
     assert_eq!((code, stderr.as_str()), (0, ""));
     index
+}
+
+/// Names of the tracks of an index, in its order.
+pub fn names_in(index: &Path) -> Vec<String> {
+    let reader = Index::open(index).unwrap().reader();
+    reader.tracks().map(|track| track.unwrap().name).collect()
 }
 
 pub fn rows(tsv: &str) -> Vec<Vec<&str>> {

@@ -1,10 +1,10 @@
 use super::*;
 use crate::calibration::Calibration;
-use crate::catalog::TrackInfo;
 use crate::fingerprint::{Fingerprint, Fingerprinter};
-use crate::index::HashIndex;
 use crate::search::{MatchConfig, explain};
 use crate::spectrogram::Stft;
+use crate::store::Index;
+use crate::tags::TrackInfo;
 use crate::testing::{music, noise};
 use crate::units::SampleRate;
 
@@ -46,8 +46,11 @@ fn the_parts_of_a_query_make_it_again() {
 #[test]
 fn peaks_alone_are_found_and_other_evidence_is_neutral() {
     let (config, (track, clip)) = (Config::default(), pair());
-    let mut index = HashIndex::new(config.clone()).unwrap();
-    let id = index.add(TrackInfo::named("a"), &track).unwrap();
+    let index = Index::in_memory(config.clone()).unwrap();
+    let mut writer = index.writer().unwrap();
+    let id = writer.add(TrackInfo::named("a"), &track).unwrap();
+    writer.commit().unwrap();
+    let index = index.reader();
     let query =
         Fingerprinter::new(config.clone()).unwrap().query(&clip, SampleRate::default()).unwrap();
     let alone = Query::from_parts(query.peaks().to_vec(), None, 5.0, &config).unwrap();

@@ -1,6 +1,5 @@
 //! Makes a segment of fingerprints.
 
-use crate::catalog::TrackInfo;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
@@ -9,7 +8,9 @@ use crate::store::block::BlockCoder;
 use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, TrackRecord, key};
 use crate::store::segment::name_hash;
 use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
+use crate::store::snapshot::counted_s;
 use crate::store::varint;
+use crate::tags::TrackInfo;
 use crate::units::{STEPS, TrackId};
 #[cfg(feature = "parallel")]
 use rayon::slice::ParallelSliceMut;
@@ -117,7 +118,7 @@ impl SegmentBuilder {
             self.text.extend_from_slice(text.as_deref().unwrap_or_default().as_bytes());
         }
         self.frames += u64::from(frames);
-        self.duration_s += fingerprint.duration_s();
+        self.duration_s += counted_s(fingerprint.duration_s());
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use crate::store::segment::build::end_record;
 use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, Section, TrackRecord};
 use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
 use crate::store::segment::{Entries, List, Placed, Segment, name_hash};
+use crate::store::snapshot::counted_s;
 use std::io::{self, Write};
 use zerocopy::IntoBytes;
 
@@ -91,7 +92,7 @@ pub(crate) fn merge<D: AsRef<[u8]>, W: Write>(
             blocks = blocks.checked_add(placed.block_count()).ok_or(Error::IndexFull)?;
             text += placed.text.1 - placed.text.0;
             frames += u64::from(placed.frames);
-            duration_s += placed.duration_s;
+            duration_s += counted_s(placed.duration_s);
         }
         runs.push(of_source);
     }

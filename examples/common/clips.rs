@@ -72,12 +72,18 @@ fn place(track: &[f32], loudness: f64, len: usize, rng: &mut Rng) -> Option<usiz
 
 /// A loud stretch of a track, if there is one of this length.
 pub fn stretch(path: &Path, length_s: f64, rng: &mut Rng) -> Result<Option<Vec<f32>>, String> {
-    let (track, len) = (decode(path)?, samples(length_s));
-    let start = place(&track, power(&track), len, rng);
-    Ok(start.map(|start| track[start..start + len].to_vec()))
+    Ok(loud_stretch(&decode(path)?, length_s, rng))
 }
 
-fn decode(path: &Path) -> Result<Vec<f32>, String> {
+/// A loud stretch of samples, if there is one of this length.
+pub fn loud_stretch(track: &[f32], length_s: f64, rng: &mut Rng) -> Option<Vec<f32>> {
+    let len = samples(length_s);
+    let start = place(track, power(track), len, rng);
+    start.map(|start| track[start..start + len].to_vec())
+}
+
+/// The samples of a file, as far as clips are cut from it.
+pub fn decode(path: &Path) -> Result<Vec<f32>, String> {
     let mut reader = open_audio(path, &analysis()).map_err(|e| reason(&e))?;
     let mut track = Vec::new();
     while track.len() < LONGEST_S * RATE as usize {
@@ -98,7 +104,8 @@ pub fn rate() -> SampleRate {
     SampleRate::new(RATE).expect("it is within the range")
 }
 
-fn samples(seconds: f64) -> usize {
+/// Number of samples.
+pub fn samples(seconds: f64) -> usize {
     (seconds * f64::from(RATE)).round() as usize
 }
 

@@ -10,7 +10,7 @@ use crate::plan::Source;
 use crate::progress::Progress;
 use crate::rng::Rng;
 use crate::text::{complain, reason, shown};
-use earmark::HashIndex;
+use earmark::Reader;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -41,10 +41,10 @@ pub fn without_copies(files: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// Files that are in an index.
-pub fn indexed(index: &HashIndex, files: Vec<PathBuf>) -> Vec<Source> {
+pub fn indexed(reader: &Reader, files: Vec<PathBuf>) -> Vec<Source> {
     let known = |path: PathBuf| {
         let name = track_name(&path);
-        let track = index.catalog().find(&name)?;
+        let track = reader.find(&name).ok()??;
         let (track, duration_s) = (Some(track.id), Some(track.duration_s));
         Some(Source { path, name, track, duration_s, clips: Vec::new() })
     };

@@ -1,0 +1,316 @@
+//! One search of one store: from a query to places with their evidence.
+
+use super::alignment::{Alignment, LEAD, first_bin_steps, on_clip};
+use super::candidates::{Candidate, Scope, Votes};
+use super::config::{MatchConfig, TrackFilter};
+use super::decision::{Gathered, RETUNED, SIGNIFICANT, WEIGHED};
+use super::findings::{self, Clip, Findings};
+use super::places::{ClipPeaks, excerpt_under, excerpts};
+use super::playback::Playback;
+use super::ranking::{Ranked, rank};
+use super::strength::{Verified, glance, locate, sort, verify};
+use super::{ladder, tuning};
+use crate::error::{Error, Result};
+use crate::fingerprint::Query;
+use crate::landmark::{Landmark, pair_all};
+use crate::peaks::Peak;
+use crate::store::{Store, Totals};
+use crate::units::{STEPS, TrackId};
+use std::cmp::Reverse;
+
+/// How far a search goes.
+#[derive(Clone, Copy)]
+struct Depth {
+    /// Votes that are counted, of the rarest hashes, at most.
+    votes: u64,
+    /// Stretches with most votes whose peaks are looked at.
+    candidates: usize,
+    /// Places whose peaks are weighed at a glance: those on which most peaks agree.
+    glanced: usize,
+    /// Places that are refined, and judged by stretches of the clip: the strongest by their peaks at a
+    /// glance.
+    refined: usize,
+    /// Places of which all evidence is weighed: the strongest by their peaks. Only these can be matches.
+    weighed: usize,
+    /// If none has so much evidence by its peaks, none is weighed.
+    least_z: f64,
+}
+
+const ALL: Depth = Depth {
+    votes: u64::MAX,
+    candidates: usize::MAX,
+    glanced: 400,
+    refined: 80,
+    weighed: WEIGHED,
+    least_z: f64::NEG_INFINITY,
+};
+/// A clip is first looked up by its peaks of a rank below this, paired with so many targets each.
+const QUICK_RANK: u8 = 4;
+const QUICK_FAN_OUT: usize = 3;
+const QUICK: Depth =
+    Depth { votes: 30_000, candidates: 64, glanced: 64, refined: 16, weighed: 12, least_z: 8.0 };
+/// That is all, if a match of the whole clip is found that chance gives at most this often.
+const CERTAIN: f64 = 1e-8;
+/// Finds the places of a store where a clip may come from, with all evidence. What it means is
+/// [decided](decide) afterwards.
+///
+/// # Errors
+/// [`Error::Config`] for a `config` that is out of range, [`Error::ConfigMismatch`] for a query that
+/// was made with another configuration, [`Error::NoCalibration`] or [`Error::CalibrationMismatch`]
+/// where nothing was fitted for it, and those of the store.
+pub fn find(
+    store: &(impl Store + ?Sized),
+    query: &Query,
+    config: &MatchConfig,
+) -> Result<Findings> {
+    search_with(store, query, config, |finder| finder.find())
+}
+
+/// As [`find`], at one place only, of which all evidence is weighed.
+pub(super) fn find_at(
+    store: &(impl Store + ?Sized),
+    query: &Query,
+    track: TrackId,
+    offset_s: f64,
+    config: &MatchConfig,
+) -> Result<Findings> {
+    search_with(store, query, config, |finder| finder.find_at(track, offset_s))
+}
+
+/// Checks that query and store go together, and adds what is known of the tracks found.
+fn search_with<S: Store + ?Sized>(
+    store: &S,
+    query: &Query,
+    config: &MatchConfig,
+    find: impl FnOnce(&Finder<'_, S>) -> Result<Findings>,
+) -> Result<Findings> {
+    config.validate()?;
+    let totals = store.totals()?;
+    let expected = totals.config.id();
+    if query.config_id() != expected {
+        return Err(Error::ConfigMismatch { expected, found: query.config_id() });
+    }
+    let scope = scope(store, &totals, &config.filter)?;
+    let query = &query.calibrated(config.calibration_for(expected)?);
+    let finder = Finder { store, totals: &totals, scope, query, config };
+    let mut findings = find(&finder)?;
+    let mut ids: Vec<_> = findings.places.iter().map(|place| place.track).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    // A track may have been removed meanwhile.
+    findings.tracks = store.tracks(&ids)?.into_iter().flatten().map(Into::into).collect();
+    findings.places.retain(|place| findings.tracks.iter().any(|track| track.id == place.track));
+    Ok(findings)
+}
+
+/// The part of the line that a filter leaves.
+fn scope(store: &(impl Store + ?Sized), totals: &Totals, filter: &TrackFilter) -> Result<Scope> {
+    Ok(match filter {
+        TrackFilter::All => Scope::all(totals),
+        TrackFilter::Only(ids) => Scope::only(totals, &store.blocks_of(ids)?),
+        TrackFilter::Except(ids) => Scope::all(totals).without(totals, &store.blocks_of(ids)?),
+    })
+}
+
+/// One search of one store.
+pub(super) struct Finder<'s, S: ?Sized> {
+    store: &'s S,
+    totals: &'s Totals,
+    scope: Scope,
+    query: &'s Query,
+    config: &'s MatchConfig,
+}
+
+impl<S: Store + ?Sized> Finder<'_, S> {
+    /// The candidates with most votes, within the tracks that are looked at.
+    pub fn heaviest(
+        store: &S,
+        query: &Query,
+        config: &MatchConfig,
+        most: usize,
+    ) -> Result<Vec<Candidate>> {
+        let totals = store.totals()?;
+        let scope = scope(store, &totals, &config.filter)?;
+        let found = store.look_up(query.landmarks(), config.probe_steps)?;
+        let votes = Votes::new(query.landmarks(), &found, &totals, u64::MAX);
+        Ok(votes.heaviest(&scope, most))
+    }
+
+    fn find(&self) -> Result<Findings> {
+        let clip =
+            ClipPeaks::new(self.query.peaks(), self.query.levels().frames(), Playback::UNCHANGED);
+        let strong: Vec<Peak> =
+            self.query.peaks().iter().copied().filter(|p| p.rank < QUICK_RANK).collect();
+        let landmarks = pair_all(&strong, &self.totals.config.landmarks, QUICK_FAN_OUT);
+        let most = self.config.candidates;
+        let quick = Depth { candidates: QUICK.candidates.min(most), ..QUICK };
+        let mut weighed = self.weigh(&clip, &landmarks, quick)?.0;
+        let mut looked_at = self.usual_places();
+        if !self.has_whole_match(&weighed)? {
+            let all = Depth { candidates: most, ..ALL };
+            (weighed, looked_at) = self.weigh(&clip, self.query.landmarks(), all)?;
+        }
+        let mut tuned = Vec::new();
+        if !self.config.speed.is_off() {
+            tuned = self.tune(&weighed, looked_at)?;
+        }
+        Ok(self.findings(&weighed, looked_at, tuned))
+    }
+
+    fn find_at(&self, track: TrackId, offset_s: f64) -> Result<Findings> {
+        let Self { store, totals, query, .. } = self;
+        let blocks = store.blocks_of(&[track])?.into_iter().next().unwrap_or_default();
+        if blocks.is_empty() {
+            return Err(Error::NoSuchTrack { id: track });
+        }
+        let offset_steps = offset_s / totals.config.stft.hop_s() * f64::from(STEPS);
+        let offset_steps = offset_steps.round().clamp(-1e15, 1e15) as i64;
+        let frames = query.levels().frames();
+        let excerpt = excerpt_under(*store, totals, &blocks, offset_steps, frames)?;
+        let mut verified = Vec::new();
+        if let Some(excerpt) = excerpt {
+            let (votes, pivot_steps, playback) = (0, 0, Playback::UNCHANGED);
+            let alignment = Alignment { excerpt, offset_steps, votes, pivot_steps, playback };
+            verified.push(self.with_all_evidence(verify(query, alignment)));
+        }
+        Ok(self.findings(&verified, self.usual_places(), Vec::new()))
+    }
+
+    /// The places at the track's own speed, with all their evidence, the strongest first; and how many
+    /// were looked at.
+    fn weigh(
+        &self,
+        clip: &ClipPeaks,
+        landmarks: &[Landmark],
+        depth: Depth,
+    ) -> Result<(Vec<Verified>, u64)> {
+        let Self { store, totals, query, .. } = self;
+        let found = store.look_up(landmarks, self.config.probe_steps)?;
+        let votes = Votes::new(landmarks, &found, totals, depth.votes);
+        let candidates = votes.heaviest(&self.scope, depth.candidates);
+        let wanted = candidates.iter().map(|&candidate| (clip, candidate)).collect();
+        let mut placed = excerpts(*store, totals, wanted, self.reach())?;
+        let looked_at = placed.len() as u64;
+        // A stable sort: equals stay in the order of their candidates.
+        placed.sort_by_key(|(_, alignment)| Reverse(alignment.votes));
+        placed.truncate(depth.glanced);
+        let mut glanced: Vec<(f64, Alignment)> = placed
+            .into_iter()
+            .map(|(_, alignment)| (glance(query, &alignment), alignment))
+            .collect();
+        glanced.sort_by(|a, b| b.0.total_cmp(&a.0));
+        glanced.truncate(depth.refined);
+        let refined = glanced.into_iter().map(|(_, alignment)| verify(query, alignment));
+        let mut verified: Vec<Verified> = refined.collect();
+        sort(&mut verified);
+        verified.dedup_by_key(|v| (v.alignment.excerpt.track, v.alignment.offset_steps));
+        verified.truncate(depth.weighed);
+        if verified.first().is_none_or(|best| best.strength < depth.least_z) {
+            return Ok((verified, looked_at));
+        }
+        let mut verified: Vec<Verified> =
+            verified.into_iter().map(|v| self.with_all_evidence(v)).collect();
+        sort(&mut verified);
+        Ok((verified, looked_at))
+    }
+
+    fn with_all_evidence(&self, mut v: Verified) -> Verified {
+        let excerpt = v.alignment.excerpt.clone();
+        let first_bin = self.totals.config.stft.first_bin();
+        v.add_evidence(self.query, &excerpt.peaks, v.alignment.offset_steps, first_bin);
+        v
+    }
+
+    /// Places with which the law was fitted: what is found at a glance is judged as if so many had been
+    /// looked at.
+    fn usual_places(&self) -> u64 {
+        self.query.calibration().law.most_places as u64
+    }
+
+    /// How much the tempo of a clip that is found at the track's own speed may differ from it.
+    fn reach(&self) -> f64 {
+        self.config.speed.reach().exp_m1()
+    }
+
+    fn findings(
+        &self,
+        verified: &[Verified],
+        looked_at: u64,
+        tuned: Vec<(Verified, bool)>,
+    ) -> Findings {
+        let first_bin_steps = first_bin_steps(&self.totals.config);
+        let plain = verified.iter().map(|v| (v, false));
+        let tuned = tuned.iter().map(|(v, from_ladder)| (v, *from_ladder));
+        let place =
+            |(v, from_ladder)| findings::Place::new(self.query, v, first_bin_steps, from_ladder);
+        Findings {
+            clip: Clip::new(self.query, self.totals),
+            frames: self.totals.frames,
+            looked_at,
+            places: plain.chain(tuned).map(place).collect(),
+            tracks: Vec::new(),
+        }
+    }
+
+    /// The places that match most of the clip, among those that have all evidence.
+    fn matched(&self, findings: &[Findings; 1], alarms: f64) -> Result<Vec<(usize, bool)>> {
+        let Some(gathered) = Gathered::new(findings, self.config)? else {
+            return Ok(Vec::new());
+        };
+        let judged = gathered.judge(alarms);
+        let ranked = rank(&gathered.clip, &gathered.places, &judged, RETUNED);
+        let number = |ranked: &Ranked<'_>| {
+            let at = findings[0].places.iter().position(|place| place == ranked.place)?;
+            Some((at, ranked.place.is_whole(&gathered.clip)))
+        };
+        Ok(ranked.iter().filter_map(number).collect())
+    }
+
+    /// Whether there is a match of which nothing more need be known.
+    fn has_whole_match(&self, verified: &[Verified]) -> Result<bool> {
+        let findings = [self.findings(verified, self.usual_places(), Vec::new())];
+        Ok(self.matched(&findings, CERTAIN)?.iter().any(|(_, whole)| *whole))
+    }
+
+    /// The places of a clip at other speeds, given those at the track's own; each with whether it was found
+    /// at another speed only.
+    fn tune(&self, verified: &[Verified], looked_at: u64) -> Result<Vec<(Verified, bool)>> {
+        let Self { store, totals, scope, query, config } = self;
+        let first_bin_steps = first_bin_steps(&totals.config);
+        let first_bin = totals.config.stft.first_bin();
+        // The choice among so many speeds is chance's, too.
+        let choices = (1.0 + ladder::assumed(config.speed) as f64).log10();
+        let weigh_tuned = |alignment: Alignment| {
+            let frames = 0..query.levels().frames();
+            let peaks = on_clip(&alignment, &frames, first_bin_steps);
+            let evidence = query.levels().weigh(&peaks, LEAD, frames);
+            let mut v = locate(query, alignment, &peaks, LEAD, &evidence);
+            v.add_evidence(query, &peaks, LEAD, first_bin);
+            Verified { strength: v.strength - choices, ..v }
+        };
+        let retune = |v: &Verified| {
+            let tuned = tuning::retune(query, v.alignment.clone(), config.speed, first_bin_steps);
+            tuned.map(|alignment| (weigh_tuned(alignment), false)).collect::<Vec<_>>()
+        };
+        // Sub-fingerprints may agree where the peaks, at another pitch or tempo, do not.
+        let findings = [self.findings(verified, looked_at, Vec::new())];
+        let matched = self.matched(&findings, SIGNIFICANT)?;
+        let found = matched.iter().any(|(_, whole)| *whole);
+        if let (true, Some(best)) = (found, verified.first()) {
+            let tuned: Vec<_> = matched.iter().flat_map(|(i, _)| retune(&verified[*i])).collect();
+            // A track that repeats itself may be found elsewhere in it at another tempo.
+            if findings[0].places[0].is_whole(&findings[0].clip)
+                && tuned.iter().all(|(t, _)| t.strength <= best.strength)
+            {
+                return Ok(tuned);
+            }
+        }
+        let mut tuned: Vec<_> = verified.iter().take(RETUNED).flat_map(retune).collect();
+        if !found {
+            let rungs = ladder::ladder(*store, totals, scope, query, config)?;
+            let rungs = tuning::tune(query, rungs, first_bin_steps).into_iter();
+            tuned.extend(rungs.map(|alignment| (weigh_tuned(alignment), true)));
+        }
+        Ok(tuned)
+    }
+}
