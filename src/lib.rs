@@ -105,6 +105,8 @@ pub mod fingerprint;
 pub mod index;
 pub mod kdtree;
 pub mod landmark;
+#[cfg(feature = "library")]
+pub mod library;
 pub mod lock;
 pub mod peaks;
 pub mod resample;
@@ -143,6 +145,9 @@ pub use fingerprint::{Fingerprint, Fingerprinter, Query, QueryStream};
 pub use index::HashIndex;
 #[doc(inline)]
 pub use kdtree::KdIndex;
+#[doc(inline)]
+#[cfg(feature = "library")]
+pub use library::{Library, SyncOptions};
 #[doc(inline)]
 pub use lock::IndexLock;
 #[doc(inline)]
