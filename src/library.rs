@@ -49,6 +49,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 pub use clip::Clip;
+pub use duplicates::{DuplicateCopy, DuplicateGroup, DuplicateOptions, DuplicatePair};
 pub use files::{FileState, LibraryFile, LibraryStats};
 pub use ledger::Quality;
 pub use options::{IdentifyOptions, LibraryOptions, MediaRead, Opener, SyncOptions};
@@ -61,8 +62,12 @@ use ledger::Ledger;
 
 mod clip;
 mod decoding;
+mod duplicates;
 mod files;
+mod grouping;
+mod joining;
 mod ledger;
+mod line;
 mod options;
 mod paths;
 mod pipeline;
@@ -232,6 +237,22 @@ impl Library {
     /// As [`files`](Self::files).
     pub fn stats(&self) -> Result<LibraryStats> {
         files::stats(self)
+    }
+
+    /// Finds recordings that are in the library more than once: in other encodings, louder or softer, at
+    /// another speed, cut, or one inside another. What two songs have in common by the way (an intro, a
+    /// jingle, silence) makes no group. `progress` is called with the number of tracks that were looked at,
+    /// and of all; from several threads. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where the index is damaged, [`Error::NoCalibration`] where nothing was fitted for
+    /// its analysis, and as [`files`](Self::files).
+    pub fn duplicates(
+        &self,
+        options: &DuplicateOptions,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<Vec<DuplicateGroup>> {
+        duplicates::duplicates(self, options, progress)
     }
 
     /// The track of a file.

@@ -11,6 +11,8 @@ mod killing;
 mod syncing;
 #[path = "library/trouble.rs"]
 mod trouble;
+#[path = "library/twice.rs"]
+mod twice;
 
 use common::music;
 use earmark::library::{

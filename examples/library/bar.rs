@@ -93,3 +93,18 @@ impl Drop for Bar<'_> {
         self.bar.finish_and_clear();
     }
 }
+
+/// A bar that counts, and what moves it on.
+pub fn counting(what: &'static str) -> (ProgressBar, impl Fn(u64, u64) + Sync) {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    let moved = bar.clone();
+    let tell = move |done, all| {
+        moved.set_length(all);
+        moved.set_position(done);
+    };
+    (bar, tell)
+}

@@ -15,12 +15,12 @@ use std::path::Path;
 
 type Done = Result<u8, String>;
 
-fn open(path: &Path) -> Result<Library, String> {
+pub fn open(path: &Path) -> Result<Library, String> {
     Library::open(path).map_err(|e| format!("{e}; `library sync` makes one"))
 }
 
 /// Prints lines, made fit for a terminal.
-fn print(text: &str) -> Result<(), String> {
+pub fn print(text: &str) -> Result<(), String> {
     let mut out = io::stdout().lock();
     printed(text.lines().try_for_each(|line| writeln!(out, "{}", printable(line))))
 }

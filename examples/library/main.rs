@@ -7,6 +7,7 @@
 
 mod bar;
 mod commands;
+mod twice;
 
 #[path = "../fingerprint/interruption.rs"]
 mod interruption;
@@ -30,6 +31,8 @@ Examples:
       Tracks whose path, title, artist or album holds a text.
   library list --failed music.earmark
       Files that failed, and why.
+  library duplicates --format csv music.earmark > duplicates.csv
+      Recordings that are in it more than once, and which copy is the best.
 
 A library is a folder. A sync may be ended at any time, by Ctrl-C or a lost power cord:
 the next one goes on. No audio file is ever changed or deleted.
@@ -57,6 +60,19 @@ enum Command {
     Remove(Remove),
     /// Say what is in the library
     Stats(Stats),
+    /// Find recordings that are in the library more than once
+    Duplicates(Duplicates),
+}
+
+/// How lists are printed
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum ListFormat {
+    /// For people
+    Text,
+    /// For other programs
+    Json,
+    /// For spreadsheets
+    Csv,
 }
 
 /// How answers are printed
@@ -149,6 +165,21 @@ struct Stats {
     library: PathBuf,
 }
 
+#[derive(Args)]
+struct Duplicates {
+    /// The library's folder
+    library: PathBuf,
+    /// How much faster or slower copies may be
+    #[arg(long, value_name = "PERCENT", default_value_t = 4.0)]
+    speed: f64,
+    /// Threads; one per core unless given
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
+    /// How the groups are printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: ListFormat,
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.command {
@@ -157,6 +188,7 @@ fn main() -> ExitCode {
         Command::List(list) => commands::list(list),
         Command::Remove(remove) => commands::remove(remove),
         Command::Stats(stats) => commands::stats(stats),
+        Command::Duplicates(duplicates) => twice::duplicates(duplicates),
     };
     done.map_or_else(
         |why| {

@@ -72,7 +72,7 @@ fn with_odd(name: &'static str, act: fn() -> io::Result<usize>) -> SyncOptions {
         let middle = file.metadata()?.len() / 2;
         Ok(Box::new(Odd { file, at: 0, middle, act }) as Box<dyn MediaRead>)
     });
-    options.stuck_after = Duration::from_millis(300);
+    options.stuck_after = Duration::from_secs(3);
     options
 }
 
