@@ -121,6 +121,8 @@ pub mod evidence;
 pub mod fingerprint;
 pub mod kdtree;
 pub mod landmark;
+#[cfg(feature = "library")]
+pub mod library;
 pub mod monitor;
 pub mod peaks;
 pub mod resample;
@@ -151,6 +153,9 @@ pub use error::{Error, Result};
 pub use fingerprint::{Fingerprint, Fingerprinter, Query, QueryStream};
 #[doc(inline)]
 pub use kdtree::KdIndex;
+#[doc(inline)]
+#[cfg(feature = "library")]
+pub use library::{Library, SyncOptions};
 #[doc(inline)]
 pub use monitor::Monitor;
 #[doc(inline)]

@@ -75,6 +75,10 @@ pub struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Reads the next `N` bytes.
     pub fn array<const N: usize>(&mut self) -> io::Result<&'a [u8; N]> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(ErrorKind::UnexpectedEof)?;
