@@ -11,8 +11,6 @@ use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 const MANIFEST: &str = "manifest";
 const NEW_MANIFEST: &str = "manifest.new";
@@ -51,11 +49,6 @@ pub(crate) fn step(_name: &str) {}
 pub(crate) struct Folder {
     path: PathBuf,
 }
-
-/// A program that this one is starting holds all its locks, too, for a moment: so a lock that was let go
-/// may seem to be held. Waiting for a fifth of a second tells that from another writer.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 impl Folder {
     pub fn new(path: &Path) -> Self {
@@ -109,14 +102,11 @@ impl Folder {
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(fail("lock", &path))?;
-        for _ in 0..LOCK_TRIES {
-            match file.try_lock() {
-                Ok(()) => return Ok(FolderLock { file }),
-                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::Error(e)) => return Err(fail("lock", &path)(e)),
-            }
+        match file.try_lock() {
+            Ok(()) => Ok(FolderLock { file }),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked { path: self.path.clone() }),
+            Err(TryLockError::Error(e)) => Err(fail("lock", &path)(e)),
         }
-        Err(Error::Locked { path: self.path.clone() })
     }
 
     /// The bytes of the manifest.
