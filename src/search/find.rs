@@ -52,7 +52,7 @@ const QUICK: Depth =
 /// That is all, if a match of the whole clip is found that chance gives at most this often.
 const CERTAIN: f64 = 1e-8;
 /// Finds the places of a store where a clip may come from, with all evidence. What it means is
-/// [decided](decide) afterwards.
+/// [decided](super::decide) afterwards.
 ///
 /// # Errors
 /// [`Error::Config`] for a `config` that is out of range, [`Error::ConfigMismatch`] for a query that
