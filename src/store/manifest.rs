@@ -117,6 +117,9 @@ pub(crate) fn write(snapshot: &Snapshot) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// More commits, or segments, than this cannot have been.
+const MOST_COUNTED: u64 = 1 << 62;
+
 /// Reads a manifest. `path` is for errors.
 ///
 /// # Errors
@@ -138,6 +141,10 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Manifest> {
     let (content, checksum) = bytes.split_last_chunk().ok_or_else(cut)?;
     if u64::from_le_bytes(*checksum) != xxh3_64(content) {
         return Err(corrupt("the checksum of its manifest differs"));
+    }
+    // Both only count up, by one at a time: no index comes so far.
+    if head.generation.get().max(head.next_number.get()) > MOST_COUNTED {
+        return Err(corrupt("it counts commits or segments that cannot have been"));
     }
     let mut rest = content.get(size_of::<Head>()..).ok_or_else(cut)?;
     let mut take = |bytes: u32| {
