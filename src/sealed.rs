@@ -75,6 +75,7 @@ pub struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
+    #[cfg(feature = "library")]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
