@@ -23,7 +23,7 @@ pub struct TrackInfo {
     /// Unique within an index: a path, a catalogue number, … At most
     /// [`MAX_TEXT_BYTES`](Self::MAX_TEXT_BYTES) long.
     pub name: String,
-    /// Title, artist and album, each at most [`MAX_TEXT_BYTES`](Self::MAX_TEXT_BYTES) long.
+    /// Title, artist, album and so on, each at most [`MAX_TEXT_BYTES`](Self::MAX_TEXT_BYTES) long.
     pub tags: Tags,
 }
 
@@ -39,8 +39,14 @@ impl TrackInfo {
 
     /// Refuses what is too long.
     pub(crate) fn check(&self) -> Result<()> {
-        let Tags { title, artist, album } = &self.tags;
-        let tags = [("title", title), ("artist", artist), ("album", album)];
+        let Tags { title, artist, album, isrc, musicbrainz_id, .. } = &self.tags;
+        let tags = [
+            ("title", title),
+            ("artist", artist),
+            ("album", album),
+            ("ISRC", isrc),
+            ("MusicBrainz id", musicbrainz_id),
+        ];
         let tags = tags.map(|(field, tag)| (field, tag.as_deref().unwrap_or_default()));
         for (field, text) in [("name", self.name.as_str())].into_iter().chain(tags) {
             let (bytes, limit) = (text.len(), Self::MAX_TEXT_BYTES);

@@ -49,6 +49,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 pub use clip::Clip;
+pub use compare::{Comparison, Gap, Piece, compare};
 pub use duplicates::{DuplicateCopy, DuplicateGroup, DuplicateOptions, DuplicatePair};
 pub use files::{FileState, LibraryFile, LibraryStats};
 pub use ledger::Quality;
@@ -61,6 +62,7 @@ pub use scan::EXTENSIONS;
 use ledger::Ledger;
 
 mod clip;
+mod compare;
 mod decoding;
 mod duplicates;
 mod files;

@@ -61,7 +61,7 @@ fn write_tracks<W: Write>(content: &mut Sealing<W>, catalog: &Catalog) -> io::Re
     for track in catalog.tracks() {
         let Track { id, info, duration_s, landmarks, first_frame, frames, peaks, sub_fingerprints } =
             track;
-        let TrackInfo { name, tags: Tags { title, artist, album } } = info;
+        let TrackInfo { name, tags: Tags { title, artist, album, .. } } = info;
         content.record(&Head {
             id: *id,
             name,
@@ -147,7 +147,8 @@ fn read_tracks<I: Input>(content: &mut Content<I>, catalog: &mut Catalog) -> io:
         let Head { id, name, title, artist, album, duration_s, landmarks, first_frame, frames } =
             sealed::decode(&head)?;
         let [title, artist, album] = [title, artist, album].map(|tag| tag.map(String::from));
-        let info = TrackInfo { name: name.into(), tags: Tags { title, artist, album } };
+        let info =
+            TrackInfo { name: name.into(), tags: Tags { title, artist, album, ..Tags::default() } };
         let track =
             Track { id, info, duration_s, landmarks, first_frame, frames, peaks, sub_fingerprints };
         catalog.restore(track).map_err(sealed::invalid)?;
