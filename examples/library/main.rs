@@ -65,6 +65,8 @@ enum Command {
     Stats(Stats),
     /// Find recordings that are in the library more than once
     Duplicates(Duplicates),
+    /// Find stretches that occur several times: jingles, advertisements, loops
+    Repeats(Repeats),
     /// Say how two recordings go together: offsets, drift, cuts and insertions
     Compare(Compare),
 }
@@ -186,6 +188,18 @@ struct Duplicates {
 }
 
 #[derive(Args)]
+struct Repeats {
+    /// The library's folder
+    library: PathBuf,
+    /// Shorter stretches are left out
+    #[arg(long, value_name = "SECONDS", default_value_t = 4.0)]
+    least: f64,
+    /// How they are printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Args)]
 struct Compare {
     /// An audio file
     first: PathBuf,
@@ -210,6 +224,7 @@ fn main() -> ExitCode {
         Command::List(list) => commands::list(list),
         Command::Remove(remove) => commands::remove(remove),
         Command::Stats(stats) => commands::stats(stats),
+        Command::Repeats(repeats) => twice::repeats(repeats),
         Command::Compare(compare) => beside::compare(compare),
         Command::Duplicates(duplicates) => twice::duplicates(duplicates),
     };
