@@ -220,7 +220,7 @@ pub enum Error {
     /// A name or tag that is too long to be stored.
     #[error("the track's {field} is {bytes} bytes long, but {limit} are the most: shorten it")]
     TextTooLong {
-        /// "name", "title", "artist" or "album".
+        /// "name", "title", "artist", "album", "ISRC" or "MusicBrainz id".
         field: &'static str,
         /// Its length.
         bytes: usize,

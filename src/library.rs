@@ -49,18 +49,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 pub use clip::Clip;
+pub use compare::{Comparison, Gap, Piece, compare};
 pub use duplicates::{DuplicateCopy, DuplicateGroup, DuplicateOptions, DuplicatePair};
 pub use files::{FileState, LibraryFile, LibraryStats};
 pub use ledger::Quality;
 pub use options::{IdentifyOptions, LibraryOptions, MediaRead, Opener, SyncOptions};
 pub use paths::track_name;
 pub use progress::Progress;
+pub use repeats::{Repeat, RepeatOptions};
 pub use report::{Action, Failure, FailureKind, FileDone, Plan, SyncReport};
 pub use scan::EXTENSIONS;
 
 use ledger::Ledger;
 
 mod clip;
+mod compare;
 mod decoding;
 mod duplicates;
 mod files;
@@ -73,6 +76,7 @@ mod paths;
 mod pipeline;
 mod progress;
 mod reading;
+mod repeats;
 mod report;
 mod scan;
 mod sync;
@@ -253,6 +257,16 @@ impl Library {
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Vec<DuplicateGroup>> {
         duplicates::duplicates(self, options, progress)
+    }
+
+    /// Finds stretches that occur several times, in one recording or across them, at the same speed: jingles,
+    /// advertisements, intros, loops. What is longest and most frequent comes first. Recordings that are the
+    /// same as a whole are [duplicates](Self::duplicates), and left out.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where the index is damaged.
+    pub fn repeats(&self, options: &RepeatOptions) -> Result<Vec<Repeat>> {
+        repeats::repeats(self, options)
     }
 
     /// The track of a file.

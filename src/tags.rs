@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use bincode::{Decode, Encode};
 
-/// Title, artist and album, as far as a file names them.
+/// Title, artist, album and what identifies a recording, as far as a file names them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Tags {
     /// Title of the track.
@@ -12,6 +12,12 @@ pub struct Tags {
     pub artist: Option<String>,
     /// Title of the album.
     pub album: Option<String>,
+    /// Number of the track on its album.
+    pub track_number: Option<u32>,
+    /// International Standard Recording Code (ISO 3901), as in "USRC17607839"; not checked.
+    pub isrc: Option<String>,
+    /// MusicBrainz's id of the recording, a UUID; not checked.
+    pub musicbrainz_id: Option<String>,
 }
 
 /// What the caller says of a track.
@@ -36,8 +42,14 @@ impl TrackInfo {
 
     /// Refuses what is too long.
     pub(crate) fn check(&self) -> Result<()> {
-        let Tags { title, artist, album } = &self.tags;
-        let tags = [("title", title), ("artist", artist), ("album", album)];
+        let Tags { title, artist, album, isrc, musicbrainz_id, .. } = &self.tags;
+        let tags = [
+            ("title", title),
+            ("artist", artist),
+            ("album", album),
+            ("ISRC", isrc),
+            ("MusicBrainz id", musicbrainz_id),
+        ];
         let tags = tags.map(|(field, tag)| (field, tag.as_deref().unwrap_or_default()));
         for (field, text) in [("name", self.name.as_str())].into_iter().chain(tags) {
             let (bytes, limit) = (text.len(), Self::MAX_TEXT_BYTES);

@@ -3,12 +3,16 @@
 
 mod common;
 
+#[path = "library/comparing.rs"]
+mod comparing;
 #[path = "library/identifying.rs"]
 mod identifying;
 #[path = "library/killing.rs"]
 mod killing;
 #[path = "library/syncing.rs"]
 mod syncing;
+#[path = "library/tagging.rs"]
+mod tagging;
 #[path = "library/trouble.rs"]
 mod trouble;
 #[path = "library/twice.rs"]

@@ -35,6 +35,9 @@ pub fn export(reader: &Reader, folder: &Path) -> Result<usize, String> {
             "title": track.tags.title,
             "artist": track.tags.artist,
             "album": track.tags.album,
+            "track_number": track.tags.track_number,
+            "isrc": track.tags.isrc,
+            "musicbrainz_id": track.tags.musicbrainz_id,
         });
         writeln!(list, "{line}").map_err(failed)?;
         exported += 1;
@@ -60,7 +63,15 @@ pub fn import(index: &Path, folder: &Path) -> Result<(usize, usize), String> {
         let bytes = fs::read(&path).map_err(|e| format!("cannot read {}: {e}", shown(&path)))?;
         let print = Fingerprint::from_bytes(&bytes, &Config::default());
         let print = print.map_err(|e| format!("{}: {}", shown(&path), reason(&e)))?;
-        let tags = Tags { title: text("title"), artist: text("artist"), album: text("album") };
+        let number = line["track_number"].as_u64().and_then(|number| number.try_into().ok());
+        let tags = Tags {
+            title: text("title"),
+            artist: text("artist"),
+            album: text("album"),
+            track_number: number,
+            isrc: text("isrc"),
+            musicbrainz_id: text("musicbrainz_id"),
+        };
         let name = text("name").unwrap_or_default();
         match writer.add(TrackInfo { name, tags }, &print) {
             Ok(_) => added += 1,

@@ -6,6 +6,7 @@
 //! ```
 
 mod bar;
+mod beside;
 mod commands;
 mod twice;
 
@@ -33,6 +34,8 @@ Examples:
       Files that failed, and why.
   library duplicates --format csv music.earmark > duplicates.csv
       Recordings that are in it more than once, and which copy is the best.
+  library compare camera.mp4 recorder.wav
+      How two recordings go together, to a millisecond. No library is needed.
 
 A library is a folder. A sync may be ended at any time, by Ctrl-C or a lost power cord:
 the next one goes on. No audio file is ever changed or deleted.
@@ -62,6 +65,10 @@ enum Command {
     Stats(Stats),
     /// Find recordings that are in the library more than once
     Duplicates(Duplicates),
+    /// Find stretches that occur several times: jingles, advertisements, loops
+    Repeats(Repeats),
+    /// Say how two recordings go together: offsets, drift, cuts and insertions
+    Compare(Compare),
 }
 
 /// How lists are printed
@@ -180,6 +187,35 @@ struct Duplicates {
     format: ListFormat,
 }
 
+#[derive(Args)]
+struct Repeats {
+    /// The library's folder
+    library: PathBuf,
+    /// Shorter stretches are left out
+    #[arg(long, value_name = "SECONDS", default_value_t = 4.0)]
+    least: f64,
+    /// How they are printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Args)]
+struct Compare {
+    /// An audio file
+    first: PathBuf,
+    /// Another
+    second: PathBuf,
+    /// How much faster or slower one may be than the other
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    speed: f64,
+    /// Draw a picture of it into an SVG file
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.command {
@@ -188,6 +224,8 @@ fn main() -> ExitCode {
         Command::List(list) => commands::list(list),
         Command::Remove(remove) => commands::remove(remove),
         Command::Stats(stats) => commands::stats(stats),
+        Command::Repeats(repeats) => twice::repeats(repeats),
+        Command::Compare(compare) => beside::compare(compare),
         Command::Duplicates(duplicates) => twice::duplicates(duplicates),
     };
     done.map_or_else(

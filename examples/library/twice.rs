@@ -3,8 +3,10 @@
 use crate::bar::counting;
 use crate::commands::{open, print};
 use crate::text::{count, shown};
-use crate::{Duplicates, ListFormat};
-use earmark::library::{DuplicateCopy, DuplicateGroup, DuplicateOptions, DuplicatePair};
+use crate::{Duplicates, Format, ListFormat, Repeats};
+use earmark::library::{
+    DuplicateCopy, DuplicateGroup, DuplicateOptions, DuplicatePair, RepeatOptions,
+};
 use earmark::{Span, SpeedRange};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -24,6 +26,32 @@ pub fn duplicates(options: &Duplicates) -> Result<u8, String> {
             print(&json!({ "groups": groups }).to_string())?;
         }
         ListFormat::Csv => print(&csv(&groups))?,
+    }
+    Ok(0)
+}
+
+pub fn repeats(options: &Repeats) -> Result<u8, String> {
+    let library = open(&options.library)?;
+    let mut how = RepeatOptions::default();
+    how.least_s = options.least;
+    let repeats = library.repeats(&how).map_err(|e| e.to_string())?;
+    let mut values = Vec::new();
+    for repeat in &repeats {
+        let times = repeat.occurrences.len();
+        if options.format == Format::Text {
+            print(&format!("{:.1} s, {times} times", repeat.length_s))?;
+        }
+        let mut places = Vec::new();
+        for (track, at) in &repeat.occurrences {
+            match options.format {
+                Format::Text => print(&format!("  {}  {}", clock(*at), track.name))?,
+                Format::Json => places.push(json!({ "path": track.name, "span": span(*at) })),
+            }
+        }
+        values.push(json!({ "length_s": repeat.length_s, "occurrences": places }));
+    }
+    if options.format == Format::Json {
+        print(&json!({ "repeats": values }).to_string())?;
     }
     Ok(0)
 }

@@ -49,6 +49,9 @@ enum Options {
         out: PathBuf,
         /// What was found
         found: PathBuf,
+        /// Two recordings of the music that are the same, as in `menu=menu_enhanced`
+        #[arg(long, value_name = "A=B")]
+        same: Vec<String>,
     },
 }
 
@@ -105,7 +108,7 @@ const KINDS: [Kind; 17] = [
 fn main() -> ExitCode {
     let done = match Options::parse() {
         Options::Make { music, out, pieces, kinds } => make(&music, &out, pieces, kinds),
-        Options::Check { out, found } => check::check(&out, &found),
+        Options::Check { out, found, same } => check::check(&out, &found, &same),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

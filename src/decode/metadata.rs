@@ -1,4 +1,4 @@
-//! Title, artist and album from whatever tags there are.
+//! Title, artist, album and so on from whatever tags there are.
 
 use crate::tags::Tags;
 use std::io::Cursor;
@@ -9,7 +9,7 @@ use symphonia::core::meta::{MetadataReader, MetadataRevision, RawValue, Standard
 use symphonia::default::meta::Id3v2Reader;
 
 /// Longer tags are cut.
-const MAX_TAG_CHARS: usize = 1_024;
+pub(super) const MAX_TAG_CHARS: usize = 1_024;
 
 /// Reads the tags: later revisions of the metadata override earlier ones, the file's own those of
 /// its track, and within a revision the first value counts.
@@ -34,6 +34,9 @@ pub(super) fn or(first: Tags, second: Tags) -> Tags {
         title: first.title.or(second.title),
         artist: first.artist.or(second.artist),
         album: first.album.or(second.album),
+        track_number: first.track_number.or(second.track_number),
+        isrc: first.isrc.or(second.isrc),
+        musicbrainz_id: first.musicbrainz_id.or(second.musicbrainz_id),
     }
 }
 
@@ -58,6 +61,15 @@ fn of_revision(revision: &MetadataRevision, of_track: impl Fn(u64) -> bool) -> T
             Some(StandardTag::Artist(value)) => (&mut found.artist, value.as_str()),
             Some(StandardTag::Album(value)) => (&mut found.album, value.as_str()),
             Some(StandardTag::AlbumArtist(value)) => (&mut album_artist, value.as_str()),
+            Some(StandardTag::IdentIsrc(value)) => (&mut found.isrc, value.as_str()),
+            Some(StandardTag::MusicBrainzRecordingId(value)) => {
+                (&mut found.musicbrainz_id, value.as_str())
+            }
+            Some(StandardTag::TrackNumber(number)) => {
+                let number = u32::try_from(*number).ok();
+                found.track_number = found.track_number.or(number);
+                continue;
+            }
             Some(_) => continue,
             None => match raw_tag(tag) {
                 Some(("title", value)) => (&mut found.title, value),

@@ -239,7 +239,12 @@ fn tags_before_the_audio() {
     file.push(frames.len() as u8);
     file.extend(frames);
     file.extend(wav(1, 16, 1, 8_000, &[0.1; 8_000]));
-    let expected = Tags { title: Some("Title".into()), artist: Some("Band".into()), album: None };
+    let expected = Tags {
+        title: Some("Title".into()),
+        artist: Some("Band".into()),
+        album: None,
+        ..Tags::default()
+    };
     assert_eq!(open(file).unwrap().info().tags, expected);
 }
 

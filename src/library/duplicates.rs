@@ -22,7 +22,9 @@ const STRETCH_EVERY_S: f64 = 50.0;
 /// and so many at most.
 const MOST_STRETCHES: usize = 8;
 /// of which so many are looked up at other speeds.
-const MOST_AT_OTHER_SPEEDS: usize = 2;
+const MOST_AT_OTHER_SPEEDS: usize = 1;
+/// So many ways in which two may go together are tried.
+const MOST_LINES: usize = 4;
 /// The E-value is that of so much of what two have in common.
 const JUDGED_S: f64 = 30.0;
 
@@ -364,24 +366,41 @@ impl Collection<'_> {
                 _ => None,
             })
         };
-        let through = || {
-            edges.iter().flat_map(|edge| [edge.a, edge.b]).find_map(|c| {
-                let (first, second) = (line_of(a, c)?, line_of(c, b)?);
-                let ratio = first.ratio * second.ratio;
-                Some(Line { ratio, offset: second.ratio * first.offset + second.offset })
-            })
+        // Where music repeats itself, a pair may have been found at a wrong turn; the way by a third tells.
+        let through = |c: usize| {
+            let (first, second) = (line_of(a, c)?, line_of(c, b)?);
+            let ratio = first.ratio * second.ratio;
+            Some(Line { ratio, offset: second.ratio * first.offset + second.offset })
         };
-        let Some(line) = line_of(a, b).or_else(through) else { return Ok(None) };
-        let (ours, theirs) = (self.reader.fingerprint(best)?, self.reader.fingerprint(other)?);
-        // The middle of what can be in both.
-        let back = Line { ratio: 1.0 / line.ratio, offset: -line.offset / line.ratio };
-        let from_s = joiner.aligner.across_s(back, 0.0).max(0.0);
-        let to_s = joiner.aligner.across_s(back, theirs.duration_s()).min(ours.duration_s());
-        let joint = joiner.aligner.extend(side(&ours), side(&theirs), line, (from_s + to_s) / 2.0);
-        let edge = Edge::new(a, b, joint, ours.duration_s(), theirs.duration_s());
-        if !edge.is_strong(options) {
-            return Ok(None);
+        let mut thirds: Vec<usize> = (edges.iter())
+            .filter(|edge| edge.a == a || edge.b == a)
+            .map(|edge| if edge.a == a { edge.b } else { edge.a })
+            .filter(|&c| c != b)
+            .collect();
+        thirds.dedup();
+        let mut lines: Vec<Line> = Vec::new();
+        for line in line_of(a, b).into_iter().chain(thirds.into_iter().filter_map(through)) {
+            if lines.len() < MOST_LINES
+                && lines.iter().all(|l| (l.offset - line.offset).abs() > 64.0)
+            {
+                lines.push(line);
+            }
         }
+        let (ours, theirs) = (self.reader.fingerprint(best)?, self.reader.fingerprint(other)?);
+        let mut edge: Option<Edge> = None;
+        for line in lines {
+            // The middle of what can be in both.
+            let back = Line { ratio: 1.0 / line.ratio, offset: -line.offset / line.ratio };
+            let from_s = joiner.aligner.across_s(back, 0.0).max(0.0);
+            let end_s = joiner.aligner.across_s(back, theirs.duration_s());
+            let at_s = (from_s + end_s.min(ours.duration_s())) / 2.0;
+            let joint = joiner.aligner.extend(side(&ours), side(&theirs), line, at_s);
+            let new = Edge::new(a, b, joint, ours.duration_s(), theirs.duration_s());
+            if edge.as_ref().is_none_or(|known| known.evidence() < new.evidence()) {
+                edge = Some(new);
+            }
+        }
+        let Some(edge) = edge.filter(|edge| edge.is_strong(options)) else { return Ok(None) };
         let evidence = edge.evidence();
         let joint = edge.joint;
         let Some(first) = joint.parts.first() else { return Ok(None) };

@@ -72,6 +72,11 @@ impl Aligner {
         }
     }
 
+    /// Time between frames in seconds.
+    pub fn hop_s(&self) -> f64 {
+        self.hop_s
+    }
+
     /// Steps from the first frame's centre to a time.
     pub fn steps(&self, time_s: f64) -> f64 {
         (time_s - self.first_frame_s) / self.hop_s * STEP

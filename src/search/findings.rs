@@ -21,7 +21,7 @@ use super::matches::Span;
 use super::playback::Playback;
 use super::strength::Verified;
 
-const KIND: Kind = Kind { name: "findings", magic: b"EARMARKR", version: 1 };
+const KIND: Kind = Kind { name: "findings", magic: b"EARMARKR", version: 2 };
 
 /// What a search of one store found, as yet undecided.
 ///

@@ -287,7 +287,13 @@ impl<D: AsRef<[u8]>> Segment<D> {
     pub fn track(&self, placed: &Placed) -> Result<TrackEntry> {
         let (name, mut rest) = self.text(placed)?;
         let mut tag = || Ok::<_, Error>(self.string(&mut rest)?.map(String::from));
-        let tags = Tags { title: tag()?, artist: tag()?, album: tag()? };
+        let mut tags = Tags { title: tag()?, artist: tag()?, album: tag()?, ..Tags::default() };
+        // Tracks without any of these end here.
+        if !rest.is_empty() {
+            let mut tag = || Ok::<_, Error>(self.string(&mut rest)?.map(String::from));
+            tags.track_number = tag()?.and_then(|number| number.parse().ok());
+            (tags.isrc, tags.musicbrainz_id) = (tag()?, tag()?);
+        }
         Ok(TrackEntry::new(placed.id, name, tags, placed.duration_s))
     }
 

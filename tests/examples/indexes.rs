@@ -11,7 +11,12 @@ fn made(path: &Path, letter: char, count: usize) -> Index {
     let mut writer = index.writer().unwrap();
     let recordings = conformance::recordings(&Config::default(), count, u64::from(letter));
     for (i, (_, print)) in recordings.iter().enumerate() {
-        let tags = Tags { title: Some(format!("T\t{i}")), artist: None, album: Some("B".into()) };
+        let tags = Tags {
+            title: Some(format!("T\t{i}")),
+            artist: None,
+            album: Some("B".into()),
+            ..Tags::default()
+        };
         writer.add(TrackInfo { name: format!("{letter}{i}"), tags }, print).unwrap();
         if i == 1 {
             writer.commit().unwrap();

@@ -32,7 +32,7 @@ fn evil_index() -> (TempDir, std::path::PathBuf) {
     let mut reader = AudioReader::open(&clip, &config.stft).unwrap();
     let print = Fingerprinter::new(config.clone()).unwrap().fingerprint_audio(&mut reader).unwrap();
     let evil = || Some(EVIL.to_string());
-    let tags = Tags { title: evil(), artist: evil(), album: evil() };
+    let tags = Tags { title: evil(), artist: evil(), album: evil(), ..Tags::default() };
     let index = Index::create(folder.path().join("index"), config).unwrap();
     let mut writer = index.writer().unwrap();
     writer.add(TrackInfo { name: EVIL.into(), tags }, &print).unwrap();

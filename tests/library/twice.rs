@@ -2,7 +2,7 @@
 
 use crate::common::{RATE_HZ, music, music_played, noise};
 use crate::{Place, options, wav};
-use earmark::library::{DuplicateGroup, DuplicateOptions};
+use earmark::library::{DuplicateGroup, DuplicateOptions, RepeatOptions};
 
 fn names(place: &Place, group: &DuplicateGroup) -> Vec<String> {
     let root = format!("{}/", place.root.display());
@@ -101,4 +101,38 @@ fn the_best_copy_is_the_one_that_lost_least() {
     let found: Vec<_> = groups.iter().map(|group| names(&place, group)).collect();
     assert_eq!(found, [["2-whole.wav", "3-short.wav"]]);
     assert!(groups[0].why.starts_with("it is longer: 30.0 s, not 24.0 s"), "{}", groups[0].why);
+}
+
+#[test]
+fn a_jingle_is_found_wherever_it_is_and_copies_are_none() {
+    let place = Place::empty();
+    let jingle = music(9.0, 50);
+    let with = |seed: u64, at_s: &[f64]| {
+        let mut song = music(60.0, seed);
+        for at_s in at_s.iter().rev() {
+            let at = (at_s * RATE_HZ as f64) as usize;
+            song.splice(at..at, jingle.iter().copied());
+        }
+        song
+    };
+    place.write("1.wav", &wav(&with(700, &[10.0, 40.0])));
+    place.write("2.wav", &wav(&with(701, &[25.3])));
+    place.write("3.wav", &wav(&music(60.0, 702)));
+    place.write("4.wav", &wav(&seconds(&music(60.0, 702), 0.0, 59.0)));
+    place.sync(&options());
+    let repeats = place.open().repeats(&RepeatOptions::default()).unwrap();
+    assert_eq!(repeats.len(), 1, "{repeats:?}");
+    let mut found: Vec<(char, f64, f64)> = (repeats[0].occurrences.iter())
+        .map(|(track, at)| {
+            let number = track.name.chars().rev().nth(4).unwrap();
+            (number, at.start_s, at.end_s)
+        })
+        .collect();
+    found.sort_by(|x, y| x.partial_cmp(y).unwrap());
+    let want = [('1', 10.0, 19.0), ('1', 49.0, 58.0), ('2', 25.3, 34.3)];
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (found, want) in found.iter().zip(&want) {
+        assert_eq!(found.0, want.0);
+        assert!((found.1 - want.1).abs() < 0.3 && (found.2 - want.2).abs() < 0.3, "{found:?}");
+    }
 }

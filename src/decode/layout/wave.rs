@@ -7,6 +7,8 @@ use super::{Layout, MAX_PARTS, Peek};
 use crate::error::Result;
 use std::io::{Read, Seek};
 
+mod info;
+
 /// "Until the end", in WAV.
 const OPEN: u32 = u32::MAX;
 /// Sizes that a program leaves which cannot come back to fill them in; the middle one is sox's.
@@ -112,6 +114,7 @@ pub(super) fn survey(
             // Sizes of 8 bytes: of the file, then of the data.
             b"ds64" => long_data = peek.array::<16>(chunk.at)?.map(|sizes| long(&sizes, 8)),
             b"fmt " => format = Format::read(peek, chunk.at, chunk.size)?,
+            b"LIST" => info::read(layout, peek, chunk.at, chunk.size)?,
             b"data" => {
                 let Some(format) = format else { break };
                 let bytes = match (size, long_data) {
@@ -123,6 +126,9 @@ pub(super) fn survey(
                 layout.patch(base + 4, OPEN.to_le_bytes());
                 let size = data_size(layout, peek.len, container, format, chunk.at, bytes);
                 layout.patch(chunk.at - 4, size.to_le_bytes());
+                if let Some(bytes) = bytes {
+                    info::read_behind(layout, peek, chunk.at.saturating_add(bytes + (bytes & 1)))?;
+                }
                 break;
             }
             _ => {}

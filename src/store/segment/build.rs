@@ -112,7 +112,14 @@ impl SegmentBuilder {
             text_at: (self.text.len() as u64).into(),
         });
         let tags = &info.tags;
-        for text in [&Some(info.name.clone()), &tags.title, &tags.artist, &tags.album] {
+        let number = tags.track_number.map(|number| number.to_string());
+        let name = Some(info.name.clone());
+        let mut texts = vec![&name, &tags.title, &tags.artist, &tags.album];
+        let more = [&number, &tags.isrc, &tags.musicbrainz_id];
+        if more.iter().any(|text| text.is_some()) {
+            texts.extend(more);
+        }
+        for text in texts {
             // Longer ones were refused.
             varint::put(&mut self.text, text.as_ref().map_or(0, |text| text.len() as u32 + 1));
             self.text.extend_from_slice(text.as_deref().unwrap_or_default().as_bytes());
