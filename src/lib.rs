@@ -24,6 +24,7 @@
 //!
 //! | type | what it is |
 //! |---|---|
+//! | `Library` (with the feature `library`) | a whole collection, kept up to date with folders |
 //! | [`Fingerprinter`] | turns audio into fingerprints and queries |
 //! | [`Fingerprint`], [`Query`] | what is kept of a recording, and what is looked up of a clip |
 //! | [`QueryStream`] | gives the last seconds of a stream as a query, at any time |
@@ -86,6 +87,7 @@
 //! |---|---|---|
 //! | `decode` | yes | `AudioReader`: WAV, AIFF, CAF, FLAC, MP3, AAC, MP4, Ogg, Matroska |
 //! | `parallel` | yes | all cores for building a [`KdIndex`], and a [`HashIndex`] from a catalog; two for opening one |
+//! | `library` | yes | `Library`: syncing folders, identifying, duplicates, comparing |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
 //!
 #![cfg_attr(not(feature = "decode"), doc = "[`AudioReader`]: #features")]
