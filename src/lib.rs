@@ -27,6 +27,7 @@
 //!
 //! | type | what it is |
 //! |---|---|
+//! | `Library` (with the feature `library`) | a whole collection, kept up to date with folders |
 //! | [`Fingerprinter`] | turns audio into fingerprints and queries |
 //! | [`Fingerprint`], [`Query`] | what is kept of a recording, and what is looked up of a clip |
 //! | [`QueryStream`] | gives the last seconds of a stream as a query, at any time |
@@ -104,6 +105,7 @@
 //! | `mmap` | yes | indexes are mapped into memory, rather than read as a whole |
 //! | `parallel` | yes | all cores for building a [`KdIndex`] and for sorting what is added to an index |
 //! | `device` | no | a microphone for the example `monitor`; the library has nothing of it |
+//! | `library` | yes | `Library`: syncing folders, identifying, duplicates, comparing |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
 //!
 #![cfg_attr(not(feature = "decode"), doc = "[`AudioReader`]: #features")]

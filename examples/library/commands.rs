@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 type Done = Result<u8, String>;
 
@@ -35,6 +36,9 @@ pub fn sync(options: &Sync) -> Done {
     (how.prune, how.verify_content, how.retry) = (options.prune, options.verify, options.retry);
     (how.workers, how.readers) = (options.jobs, options.readers.max(1));
     how.commit_files = options.commit;
+    if options.delay > 0 {
+        how.opener = crate::slow::opener(Duration::from_millis(options.delay));
+    }
     let bar = Bar::new(&interruption);
     let report = library.sync(&options.paths, &how, &bar).map_err(|e| e.to_string());
     drop(bar);

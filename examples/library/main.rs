@@ -8,6 +8,7 @@
 mod bar;
 mod beside;
 mod commands;
+mod slow;
 mod twice;
 
 #[path = "../common/interruption.rs"]
@@ -119,6 +120,9 @@ struct Sync {
     /// Files after which what was done is committed
     #[arg(long, value_name = "N", default_value_t = 500)]
     commit: usize,
+    /// Let each read wait so long, to see what a slow disk or network does
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    delay: u64,
     /// How the report is printed
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
