@@ -1,6 +1,20 @@
 //! Audio fingerprinting: which recording is this, and where in it are we?
 //!
-//! A [`Fingerprinter`] turns audio into a [`Fingerprint`] (of a recording, to be kept) or a [`Query`]
+//! A folder of music, kept up to date, and what a clip is of:
+//!
+#![cfg_attr(
+    feature = "library",
+    doc = r#"```no_run
+let library = earmark::Library::open_or_create("music.earmark")?;
+library.sync(["Music"], &earmark::SyncOptions::default(), &())?; // only what changed
+for m in library.identify("clip.mp3")? {
+    println!("{m}"); // "Title – Artist, from 0:25.0 (1 in 10^10)"
+}
+# Ok::<(), earmark::Error>(())
+```
+"#
+)]
+//! Below that, a [`Fingerprinter`] turns audio into a [`Fingerprint`] (of a recording, to be kept) or a [`Query`]
 //! (of a clip, to be looked up). An index holds fingerprints and finds clips in them.
 //!
 //! ```
@@ -28,6 +42,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | `Library` (with the feature `library`) | a whole collection, kept up to date with folders |
+//! | `Library` | keeps folders of music up to date, and finds clips and duplicates (with the feature `library`) |
 //! | [`Fingerprinter`] | turns audio into fingerprints and queries |
 //! | [`Fingerprint`], [`Query`] | what is kept of a recording, and what is looked up of a clip |
 //! | [`QueryStream`] | gives the last seconds of a stream as a query, at any time |
@@ -172,7 +187,7 @@ pub use tags::{Tags, TrackInfo};
 pub use units::{ConfigId, SampleRate, TrackId};
 
 /// The README's program.
-#[cfg(all(doctest, feature = "decode"))]
+#[cfg(all(doctest, feature = "library"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
