@@ -166,6 +166,11 @@ pub use units::{ConfigId, FrameIndex, SampleRate, TrackId};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The recipes for libraries.
+#[cfg(all(doctest, feature = "library"))]
+#[doc = include_str!("../docs/library.md")]
+struct LibraryRecipes;
+
 #[cfg(test)]
 mod tests {
     use super::*;
