@@ -196,6 +196,11 @@ struct Readme;
 #[doc = include_str!("../docs/calibration.md")]
 struct CalibrationGuide;
 
+/// The recipes for libraries.
+#[cfg(all(doctest, feature = "library"))]
+#[doc = include_str!("../docs/library.md")]
+struct LibraryRecipes;
+
 #[cfg(test)]
 mod tests {
     use super::*;
