@@ -62,6 +62,15 @@ impl Default for DuplicateOptions {
     }
 }
 
+impl DuplicateOptions {
+    fn threads(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        }
+    }
+}
+
 /// Recordings that are the same.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -146,7 +155,9 @@ pub(super) fn duplicates(
             grouped.push(vec![i]);
         }
     }
-    for members in grouped {
+    let made: Mutex<Vec<Result<Vec<DuplicateGroup>>>> = Mutex::default();
+    let next = AtomicUsize::new(0);
+    let one = |members: &[usize]| {
         let copy = |&i: &usize| {
             let track = collection.tracks[i].clone();
             let (files, bytes, quality) = files.get(&track.id).cloned().unwrap_or_default();
@@ -154,9 +165,27 @@ pub(super) fn duplicates(
         };
         let mut copies: Vec<DuplicateCopy> = members.iter().map(copy).collect();
         copies.sort_by(|a, b| rank(b).partial_cmp(&rank(a)).unwrap_or(std::cmp::Ordering::Equal));
-        all.extend(collection.stars(&joiner, &edges, copies, options)?);
+        collection.stars(&joiner, &edges, copies, options)
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..options.threads() {
+            scope.spawn(|| {
+                while let Some(members) = grouped.get(next.fetch_add(1, Relaxed)) {
+                    let groups = one(members);
+                    lock(&made).push(groups);
+                }
+            });
+        }
+    });
+    for groups in std::mem::take(&mut *lock(&made)) {
+        all.extend(groups?);
     }
-    all.sort_by_key(|group| group.copies.iter().map(|copy| copy.track.id).min());
+    // In the order of their tracks, whichever thread was first.
+    all.sort_by_key(|group| {
+        let mut ids: Vec<TrackId> = group.copies.iter().map(|copy| copy.track.id).collect();
+        ids.sort_unstable();
+        ids
+    });
     Ok(all)
 }
 
@@ -214,10 +243,7 @@ impl Collection<'_> {
         options: &DuplicateOptions,
         progress: &(dyn Fn(u64, u64) + Sync),
     ) -> Result<Vec<Edge>> {
-        let workers = match options.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            workers => workers,
-        };
+        let workers = options.threads();
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let edges: Mutex<BTreeMap<(usize, usize), Edge>> = Mutex::default();
         let failed = Mutex::new(None);
