@@ -194,7 +194,8 @@ impl Library {
     ///
     /// # Errors
     /// Those of [`AudioReader::open`](crate::AudioReader::open) and
-    /// [`Fingerprinter::query`]; [`Error::Config`] for options that are out of range; and those of
+    /// [`Fingerprinter::query`]; [`Error::Config`] for options that are out of range;
+    /// [`Error::OutOfTime`] after the [time limit](IdentifyOptions::time_limit); and those of
     /// [`find`](crate::search::find()).
     pub fn identify_with<'a>(
         &self,
