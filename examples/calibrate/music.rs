@@ -1,7 +1,7 @@
 //! The tracks: an index of most of them, and the files from which clips are cut.
 
 use crate::Options;
-use crate::audio_files::{self, track_name};
+use crate::audio_files;
 use crate::clips;
 use crate::in_memory::index_in_memory;
 use crate::opening::open_audio;
@@ -12,6 +12,7 @@ use crate::plan::{Design, Source};
 use crate::rng::Rng;
 use crate::sources;
 use crate::text::{complain, count, reason};
+use earmark::tags::track_name;
 use earmark::{Calibration, Config, Fingerprinter, Index, MatchConfig};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;

@@ -49,11 +49,11 @@ mod spectral;
 mod text;
 
 use analysis::Analysis;
-use audio_files::track_name;
 use calibration_file::read_calibration;
 use clap::Parser;
 use clips::Maker;
 use earmark::MatchConfig;
+use earmark::tags::track_name;
 use plan::{Design, Source};
 use progress::Progress;
 use report::{TSV_HEADER, Tally, tsv_line};
