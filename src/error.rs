@@ -248,7 +248,7 @@ pub enum Error {
     },
     /// Findings of different clips were to be decided together.
     #[error(
-        "these findings are not of one clip: decide together only what one query found in the parts of a collection"
+        "these findings are not of one clip and one calibration: decide together only what one query found in the parts of a collection, searched with the same calibration"
     )]
     OtherClip,
     /// The KD-tree could not be built.

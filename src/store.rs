@@ -9,6 +9,7 @@
 //! Every call takes all that is wanted at once, so that a store behind a network needs one round trip
 //! for each, and every call may fail.
 
+use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::error::Result;
 use crate::landmark::{Landmark, LandmarkHash};
@@ -115,19 +116,27 @@ pub struct Totals {
     pub blocks: u32,
     /// The parts of the line where tracks were removed, ascending: nothing is found there.
     pub removed: Arc<[Range<u32>]>,
+    /// The calibration that is stored with the collection. Searches go by it unless they are given another.
+    pub calibration: Option<Arc<Calibration>>,
 }
 
 impl Totals {
     /// Of a collection in which nothing was removed.
     #[must_use]
     pub fn new(config: Arc<Config>, tracks: u64, frames: u64, blocks: u32) -> Self {
-        Self { config, tracks, frames, blocks, removed: Arc::new([]) }
+        Self { config, tracks, frames, blocks, removed: Arc::new([]), calibration: None }
     }
 
     /// Names the parts of the line where tracks were removed, in ascending order.
     #[must_use]
     pub fn with_removed(self, removed: impl Into<Arc<[Range<u32>]>>) -> Self {
         Self { removed: removed.into(), ..self }
+    }
+
+    /// Names the calibration that is stored with the collection.
+    #[must_use]
+    pub fn with_calibration(self, calibration: Option<Arc<Calibration>>) -> Self {
+        Self { calibration, ..self }
     }
 }
 

@@ -41,6 +41,7 @@ mod text;
 use answer::{Answer, Matcher};
 use calibration_file::read_calibration;
 use clap::{Parser, ValueEnum};
+use earmark::store::Store;
 use earmark::{Fingerprinter, MatchConfig, SpeedRange};
 use number::at_least_one;
 use std::io::{self, Write};
@@ -201,7 +202,8 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         ..MatchConfig::default()
     };
     // Before any clip is read.
-    config.calibration_for(matcher.reader().config().id()).map_err(|e| text::reason(&e))?;
+    let totals = Store::totals(matcher.reader()).map_err(|e| text::reason(&e))?;
+    config.calibration_for(&totals).map_err(|e| text::reason(&e))?;
     if let Some(track) = &options.explain {
         let track = explain::find_track(matcher.reader(), track)?;
         let mut all_read = true;
