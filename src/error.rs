@@ -246,6 +246,9 @@ pub enum Error {
         /// The index.
         path: PathBuf,
     },
+    /// A [store](crate::store::Store) that is not one of this crate's failed.
+    #[error("the store of the collection failed: {0}")]
+    Store(Box<dyn std::error::Error + Send + Sync>),
     /// Findings of different clips were to be decided together.
     #[error(
         "these findings are not of one clip and one calibration: decide together only what one query found in the parts of a collection, searched with the same calibration"

@@ -7,7 +7,8 @@
 //! hundred stretches of the line, then the names of the few tracks that it answers with.
 //!
 //! Every call takes all that is wanted at once, so that a store behind a network needs one round trip
-//! for each, and every call may fail.
+//! for each, and every call may fail. An [`Index`] is one such store. For another, [`LaidOut`] says what to keep of
+//! a track, and [`conformance`] whether it is right; the example `own_store` is a small one.
 
 use crate::calibration::Calibration;
 use crate::config::Config;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use health::{Damage, SegmentStats, Stats};
 pub use index::{Index, OpenOptions};
+pub use laid_out::LaidOut;
 pub use merging::{MergeTask, Merged};
 pub use postings::{Blocks, PostingList, Widths};
 pub use reader::Reader;
@@ -33,6 +35,7 @@ mod block;
 mod folder;
 mod health;
 mod index;
+mod laid_out;
 mod manifest;
 mod merging;
 mod mmap;
