@@ -91,7 +91,7 @@ fn search_with<S: Store + ?Sized>(
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
     let scope = scope(store, &totals, &config.filter)?;
-    let query = &query.calibrated(config.calibration_for(expected)?);
+    let query = &query.calibrated(config.calibration_for(&totals)?);
     let finder = Finder { store, totals: &totals, scope, query, config };
     let mut findings = find(&finder)?;
     let mut ids: Vec<_> = findings.places.iter().map(|place| place.track).collect();
@@ -254,7 +254,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
 
     /// The places that match most of the clip, among those that have all evidence.
     fn matched(&self, findings: &[Findings; 1], alarms: f64) -> Result<Vec<(usize, bool)>> {
-        let Some(gathered) = Gathered::new(findings, self.config)? else {
+        let Some(gathered) = Gathered::new(findings)? else {
             return Ok(Vec::new());
         };
         let judged = gathered.judge(alarms);
