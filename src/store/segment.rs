@@ -327,6 +327,8 @@ impl<D: AsRef<[u8]>> Segment<D> {
     ) -> Result<()> {
         let first = placed.blocks.0;
         let (mut bytes, lengths) = self.features(first + blocks.start..first + blocks.end)?;
+        peaks.reserve(self.coder.most_peaks(bytes.len()));
+        words.reserve(lengths.len() * self.coder.words() as usize);
         for (block, &length) in blocks.zip(lengths) {
             let (this, rest) = bytes.split_at(usize::from(u16::from_le_bytes(length)));
             bytes = rest;
