@@ -72,12 +72,13 @@ impl PostingList<'_> {
 pub(crate) const CHOICES: u32 = 8;
 
 /// The narrow width that a number below [`CHOICES`] stands for.
+#[inline(always)]
 pub(crate) fn narrow(choice: u32, wide: u8) -> u8 {
-    match choice {
-        0 => wide,
-        1..=4 => (2 * choice as u8 + 1).min(wide),
-        _ => wide.saturating_sub(9 - choice as u8),
-    }
+    /// Up to this much, and so much less than the wide one.
+    const MOST: [u8; CHOICES as usize] = [u8::MAX, 3, 5, 7, 9, u8::MAX, u8::MAX, u8::MAX];
+    const LESS: [u8; CHOICES as usize] = [0, 0, 0, 0, 0, 4, 3, 2];
+    let choice = (choice % CHOICES) as usize;
+    wide.saturating_sub(LESS[choice]).min(MOST[choice])
 }
 
 /// The widths that suit a list best, and the choice that the narrow one is.
@@ -122,18 +123,19 @@ where
 #[inline]
 pub(crate) fn length(bytes: &[u8], bit: usize, len: u32, widths: Widths) -> u64 {
     let [narrow, wide] = [widths.narrow, widths.wide].map(u64::from);
-    let len = u64::from(len);
-    if narrow == wide {
-        return len * wide;
+    let (len, has_flags) = (u64::from(len), narrow != wide);
+    // Few lists have more flags than one load gives, and no branch depends on whether there are any.
+    let marked_of = |done: u64| {
+        let flags =
+            load(bytes, bit + done as usize) & ones((len - done).min(CHUNK_BITS.into()) as u32);
+        u64::from(if has_flags { flags.count_ones() } else { 0 })
+    };
+    let (mut marked, mut done) = (marked_of(0), u64::from(CHUNK_BITS));
+    while done < len && has_flags && bit / 8 + (done / 8) as usize <= bytes.len() {
+        marked += marked_of(done);
+        done += u64::from(CHUNK_BITS);
     }
-    let (mut marked, mut done) = (0, 0);
-    while done < len && bit / 8 + (done / 8) as usize <= bytes.len() {
-        let here = (len - done).min(u64::from(CHUNK_BITS));
-        let flags = load(bytes, bit + done as usize) & ones(here as u32);
-        marked += u64::from(flags.count_ones());
-        done += here;
-    }
-    len * (narrow + 1) + marked * (wide - narrow)
+    len * (narrow + u64::from(has_flags)) + marked * (wide - narrow)
 }
 
 /// Flags that are looked at together.
@@ -250,6 +252,25 @@ mod tests {
             prop_assert!(blocks.len() <= len as usize);
             let endless = PostingList { len: u32::MAX, ..list };
             prop_assert!(endless.blocks().count() <= 8 * endless.bytes.len());
+        }
+    }
+
+    #[test]
+    fn narrow_widths_are_as_documented() {
+        for wide in 0..=32 {
+            let found: Vec<u8> = (0..CHOICES).map(|choice| narrow(choice, wide)).collect();
+            let less = |by: u8| wide.saturating_sub(by);
+            let want = [
+                wide,
+                wide.min(3),
+                wide.min(5),
+                wide.min(7),
+                wide.min(9),
+                less(4),
+                less(3),
+                less(2),
+            ];
+            assert_eq!(found, want);
         }
     }
 
