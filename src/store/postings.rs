@@ -196,9 +196,45 @@ impl Iterator for Blocks<'_> {
         let number = (load(self.bytes, self.at) & ones(width)) as u32;
         self.at += width as usize;
         self.left -= 1;
-        let block = self.next.checked_add(number)?;
-        self.next = block.checked_add(1)?;
-        Some(block)
+        let block = self.next.checked_add(number);
+        let next = block.and_then(|block| block.checked_add(1));
+        match next {
+            Some(next) => self.next = next,
+            // No block is so far on, nor any after it.
+            None => self.left = 0,
+        }
+        next.and(block)
+    }
+
+    /// What [`next`](Self::next) gives, with all flags of a load at hand.
+    #[inline]
+    fn fold<B, F: FnMut(B, u32) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut folded = init;
+        let (mut at, mut next) = (self.at, u64::from(self.next));
+        let has_flags = self.narrow != self.wide;
+        while self.left > 0 {
+            if self.flags_left == 0 {
+                self.flags_left = CHUNK_BITS;
+                self.flags = if has_flags { load(self.bytes, self.flags_at) } else { u64::MAX };
+                self.flags_at += CHUNK_BITS as usize;
+            }
+            let now = self.left.min(self.flags_left);
+            for _ in 0..now {
+                let width = if self.flags & 1 == 0 { self.narrow } else { self.wide };
+                self.flags >>= 1;
+                let block = next + (load(self.bytes, at) & ones(width));
+                at += width as usize;
+                next = block + 1;
+                // No block is so far on.
+                if next > u64::from(u32::MAX) {
+                    return folded;
+                }
+                folded = f(folded, block as u32);
+            }
+            self.left -= now;
+            self.flags_left -= now;
+        }
+        folded
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -249,6 +285,13 @@ mod tests {
             let list = PostingList { of: 0, len, base: 7, widths, first_bit, bytes: bytes.into() };
             let blocks: Vec<u32> = list.blocks().collect();
             prop_assert!(blocks.windows(2).all(|pair| pair[0] < pair[1]));
+            // All at once, and after some were taken one by one.
+            for one_by_one in [0, 1, 60] {
+                let mut left = list.blocks();
+                let mut again: Vec<u32> = left.by_ref().take(one_by_one).collect();
+                left.for_each(|block| again.push(block));
+                prop_assert_eq!(&again, &blocks);
+            }
             prop_assert!(blocks.len() <= len as usize);
             let endless = PostingList { len: u32::MAX, ..list };
             prop_assert!(endless.blocks().count() <= 8 * endless.bytes.len());
