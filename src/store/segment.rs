@@ -6,16 +6,15 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::landmark::LandmarkHash;
 use crate::peaks::Peak;
-use crate::store::bits::BitReader;
 use crate::store::block::BlockCoder;
 use crate::store::postings::Widths;
-use crate::store::{Excerpt, TrackEntry, postings, varint};
+use crate::store::{Excerpt, TrackEntry, varint};
 use crate::tags::Tags;
 use crate::units::TrackId;
 use checked::Checked;
-use layout::{Footer, GROUP_BLOCKS, NameRecord, SECTIONS, TrackRecord, key};
+use directory::Entries;
+use layout::{Footer, GROUP_BLOCKS, NameRecord, SECTIONS, TrackRecord};
 use std::ops::Range;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -30,6 +29,7 @@ pub(crate) use writing::reseal;
 
 mod build;
 mod checked;
+mod directory;
 mod layout;
 mod merge;
 mod writing;
@@ -148,13 +148,13 @@ impl<D: AsRef<[u8]>> Segment<D> {
     }
 
     /// Bytes of a section, counted from its beginning.
+    #[inline]
     fn bytes(&self, section: Section, range: Range<usize>) -> Result<&[u8]> {
         let all = self.footer.section(section);
-        let end = all.start.checked_add(range.end).filter(|&end| end <= all.end);
-        match (all.start.checked_add(range.start), end) {
-            (Some(start), Some(end)) if start <= end => self.data.get(start..end),
-            _ => Err(self.corrupt("a place in it lies outside it")),
+        if range.start > range.end || range.end > all.len() {
+            return Err(self.corrupt("a place in it lies outside it"));
         }
+        self.data.get(all.start + range.start..all.start + range.end)
     }
 
     /// The entry of a table.
@@ -327,6 +327,8 @@ impl<D: AsRef<[u8]>> Segment<D> {
     ) -> Result<()> {
         let first = placed.blocks.0;
         let (mut bytes, lengths) = self.features(first + blocks.start..first + blocks.end)?;
+        peaks.reserve(self.coder.most_peaks(bytes.len()));
+        words.reserve(lengths.len() * self.coder.words() as usize);
         for (block, &length) in blocks.zip(lengths) {
             let (this, rest) = bytes.split_at(usize::from(u16::from_le_bytes(length)));
             bytes = rest;
@@ -355,104 +357,9 @@ impl<D: AsRef<[u8]>> Segment<D> {
         self.decode(placed, start..end, peaks, words)?;
         Ok(excerpt)
     }
-
-    /// Calls `found` with each of the hashes, by its place among them, that the segment has, and its list.
-    pub fn look_up<'s>(
-        &'s self,
-        hashes: &[LandmarkHash],
-        mut found: impl FnMut(u32, List<'s>),
-    ) -> Result<()> {
-        // Two steps, so that the processor fetches many places of the directory at a time.
-        let mut slots = Vec::with_capacity(hashes.len());
-        let shift = self.footer.slot_shift();
-        for hash in hashes {
-            slots.push(match self.footer.has(*hash) {
-                true => self.slot((key(hash.0) >> shift) as usize)?,
-                false => 0..0,
-            });
-        }
-        for ((i, hash), slot) in (0..).zip(hashes).zip(slots) {
-            if slot.is_empty() {
-                continue;
-            }
-            let key = key(hash.0);
-            let mut entries = self.entries(self.bytes(Section::Postings, slot)?, key >> shift);
-            while let Some((entry, list)) = entries.next()? {
-                if entry >= key {
-                    if entry == key {
-                        found(i, list);
-                    }
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Where a slot lies among the postings.
-    fn slot(&self, slot: usize) -> Result<Range<usize>> {
-        let ends: [zerocopy::little_endian::U32; 2] = {
-            let bytes = self.bytes(Section::Slots, 4 * slot..4 * slot + 8)?;
-            FromBytes::read_from_bytes(bytes).map_err(|_| self.corrupt("a table is cut"))?
-        };
-        Ok(ends[0].get() as usize..ends[1].get() as usize)
-    }
-
-    /// The keys in the bytes of a slot, with their lists.
-    fn entries<'s>(&'s self, bytes: &'s [u8], slot: u32) -> Entries<'s, D> {
-        let first = slot << self.footer.slot_shift();
-        Entries { segment: self, bits: BitReader::new(bytes), next: first }
-    }
 }
 
 /// The hash under which a name is found.
 pub(crate) fn name_hash(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
-}
-
-/// Goes through the lists of a slot.
-struct Entries<'s, D> {
-    segment: &'s Segment<D>,
-    bits: BitReader<'s>,
-    /// The least that the next key can be.
-    next: u32,
-}
-
-impl<'s, D: AsRef<[u8]>> Entries<'s, D> {
-    #[inline]
-    fn next(&mut self) -> Result<Option<(u32, List<'s>)>> {
-        // What fills up the last byte has no ones.
-        if self.bits.is_at_end() {
-            return Ok(None);
-        }
-        self.read().map(Some).ok_or_else(|| self.segment.corrupt("a list of postings cannot be"))
-    }
-
-    #[inline]
-    fn read(&mut self) -> Option<(u32, List<'s>)> {
-        let bits = &mut self.bits;
-        let low = self.segment.step_bits;
-        let step = bits.unary()?.checked_shl(low)? | bits.take(low) as u32;
-        let key = self.next.checked_add(step)?;
-        let magnitude = bits.unary()?;
-        let len = 1u32.checked_shl(magnitude)? | bits.take(magnitude) as u32;
-        let mut widths = self.segment.single;
-        if len > 1 {
-            let wide = u32::from(widths.wide).checked_sub(bits.unary()?)? as u8;
-            let choice = bits.take(postings::CHOICES.ilog2()) as u32;
-            widths = Widths { narrow: postings::narrow(choice, wide), wide };
-        }
-        if len > self.segment.blocks() || widths.wide == 0 {
-            return None;
-        }
-        let (begin, bytes) = (bits.bit(), bits.bytes());
-        let end = begin as u64 + postings::length(bytes, begin, len, widths);
-        if end > 8 * bytes.len() as u64 {
-            return None;
-        }
-        bits.go_to(end as usize);
-        self.next = key.checked_add(1)?;
-        let (first_bit, bytes) = ((begin % 8) as u8, &bytes[begin / 8..]);
-        Some((key, List { len, widths, first_bit, bytes }))
-    }
 }
