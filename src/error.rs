@@ -241,6 +241,22 @@ pub enum Error {
         "these findings are not of one clip: decide together only what one query found in the parts of a collection"
     )]
     OtherClip,
+    /// A [shard](crate::search::Shard) of a collection could not be searched.
+    #[error("shard {name}: {source}")]
+    Shard {
+        /// Its name.
+        name: String,
+        /// What went wrong.
+        source: Box<Error>,
+    },
+    /// A search of a shard that took too long, or was not ended.
+    #[error(
+        "no answer ({detail}): see whether the store is up and not overloaded, then search again"
+    )]
+    NoAnswer {
+        /// How long was waited, or what happened.
+        detail: String,
+    },
     /// The KD-tree could not be built.
     #[error("the KD-tree could not be built ({reason}): search the index itself")]
     KdTree {

@@ -108,8 +108,8 @@ for m in library.identify("clip.mp3")? {
 //! Searches know an index as a [`Store`](store::Store): a few functions that a database can have, too.
 //! A [`KdIndex`] is built in memory from any store, and looks landmarks up within a tolerance.
 //!
-//! A collection in several stores, on several machines, is searched as one by [`search::find`] and
-//! [`search::decide`]. A stored fingerprint is searched without its audio by
+//! A collection in several stores is searched as one by [`search::Shards`], and across programs by
+//! [`search::find`] and [`search::decide`]. A stored fingerprint is searched without its audio by
 //! [`Reader::search_fingerprint`]. [`MatchConfig::filter`] limits a search to some tracks.
 //!
 //! # Features

@@ -32,23 +32,16 @@ struct Depth {
     refined: usize,
     /// Places of which all evidence is weighed: the strongest by their peaks. Only these can be matches.
     weighed: usize,
-    /// If none has so much evidence by its peaks, none is weighed.
-    least_z: f64,
 }
 
-const ALL: Depth = Depth {
-    votes: u64::MAX,
-    candidates: usize::MAX,
-    glanced: 400,
-    refined: 80,
-    weighed: WEIGHED,
-    least_z: f64::NEG_INFINITY,
-};
+const ALL: Depth =
+    Depth { votes: u64::MAX, candidates: usize::MAX, glanced: 400, refined: 80, weighed: WEIGHED };
 /// A clip is first looked up by its peaks of a rank below this, paired with so many targets each.
 const QUICK_RANK: u8 = 4;
 const QUICK_FAN_OUT: usize = 3;
-const QUICK: Depth =
-    Depth { votes: 30_000, candidates: 64, glanced: 64, refined: 16, weighed: 12, least_z: 8.0 };
+const QUICK: Depth = Depth { votes: 30_000, candidates: 64, glanced: 64, refined: 16, weighed: 12 };
+/// Unless one of these places has so much evidence by its peaks, no other is weighed before all is done.
+const PROMISING_Z: f64 = 8.0;
 /// That is all, if a match of the whole clip is found that chance gives at most this often.
 const CERTAIN: f64 = 1e-8;
 /// Finds the places of a store where a clip may come from, with all evidence. What it means is
@@ -63,7 +56,27 @@ pub fn find(
     query: &Query,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    search_with(store, query, config, |finder| finder.find())
+    let is_enough = |quick| is_certain(&[quick], config);
+    search_with(store, query, config, |finder| finder.find(is_enough))
+}
+
+/// As [`find`], in a part of a collection. Whether a quick look at it is enough is for `is_enough` to say,
+/// which may know what was found in other parts.
+pub(super) fn find_in_part(
+    store: &(impl Store + ?Sized),
+    query: &Query,
+    config: &MatchConfig,
+    is_enough: impl FnOnce(Findings) -> Result<bool>,
+) -> Result<Findings> {
+    search_with(store, query, config, |finder| finder.find(is_enough))
+}
+
+/// Whether a quick look at all parts found a match of the whole clip of which nothing more need be known.
+pub(super) fn is_certain(quick: &[Findings], config: &MatchConfig) -> Result<bool> {
+    let Some(gathered) = Gathered::new(quick, config)? else { return Ok(false) };
+    let judged = gathered.judge(CERTAIN);
+    let ranked = rank(&gathered.clip, &gathered.places, &judged, RETUNED);
+    Ok(ranked.iter().any(|ranked| ranked.place.is_whole(&gathered.clip)))
 }
 
 /// As [`find`], at one place only, of which all evidence is weighed.
@@ -136,7 +149,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Ok(votes.heaviest(&scope, most))
     }
 
-    fn find(&self) -> Result<Findings> {
+    fn find(&self, is_enough: impl FnOnce(Findings) -> Result<bool>) -> Result<Findings> {
         let clip =
             ClipPeaks::new(self.query.peaks(), self.query.levels().frames(), Playback::UNCHANGED);
         let strong: Vec<Peak> =
@@ -144,15 +157,23 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         let landmarks = pair_all(&strong, &self.totals.config.landmarks, QUICK_FAN_OUT);
         let most = self.config.candidates;
         let quick = Depth { candidates: QUICK.candidates.min(most), ..QUICK };
-        let mut weighed = self.weigh(&clip, &landmarks, quick)?.0;
+        let mut weighed = self.strongest(&clip, &landmarks, quick)?.0;
         let mut looked_at = self.usual_places();
-        if !self.has_whole_match(&weighed)? {
+        let promising = weighed.first().is_some_and(|best| best.strength >= PROMISING_Z);
+        if promising {
+            weighed = self.weigh(weighed);
+        }
+        let enough = is_enough(self.findings(&weighed, looked_at, Vec::new()))?;
+        if !enough {
             let all = Depth { candidates: most, ..ALL };
-            (weighed, looked_at) = self.weigh(&clip, self.query.landmarks(), all)?;
+            (weighed, looked_at) = self.strongest(&clip, self.query.landmarks(), all)?;
+        }
+        if !(enough && promising) {
+            weighed = self.weigh(weighed);
         }
         let mut tuned = Vec::new();
         if !self.config.speed.is_off() {
-            tuned = self.tune(&weighed, looked_at)?;
+            tuned = self.tune(&weighed, looked_at, enough)?;
         }
         Ok(self.findings(&weighed, looked_at, tuned))
     }
@@ -176,9 +197,9 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Ok(self.findings(&verified, self.usual_places(), Vec::new()))
     }
 
-    /// The places at the track's own speed, with all their evidence, the strongest first; and how many
-    /// were looked at.
-    fn weigh(
+    /// The places at the track's own speed that are the strongest by their peaks, in this order; and how
+    /// many were looked at.
+    fn strongest(
         &self,
         clip: &ClipPeaks,
         landmarks: &[Landmark],
@@ -205,13 +226,15 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         sort(&mut verified);
         verified.dedup_by_key(|v| (v.alignment.excerpt.track, v.alignment.offset_steps));
         verified.truncate(depth.weighed);
-        if verified.first().is_none_or(|best| best.strength < depth.least_z) {
-            return Ok((verified, looked_at));
-        }
-        let mut verified: Vec<Verified> =
-            verified.into_iter().map(|v| self.with_all_evidence(v)).collect();
-        sort(&mut verified);
         Ok((verified, looked_at))
+    }
+
+    /// Places with all their evidence, the strongest first.
+    fn weigh(&self, places: Vec<Verified>) -> Vec<Verified> {
+        let mut weighed: Vec<Verified> =
+            places.into_iter().map(|v| self.with_all_evidence(v)).collect();
+        sort(&mut weighed);
+        weighed
     }
 
     fn with_all_evidence(&self, mut v: Verified) -> Verified {
@@ -266,15 +289,14 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Ok(ranked.iter().filter_map(number).collect())
     }
 
-    /// Whether there is a match of which nothing more need be known.
-    fn has_whole_match(&self, verified: &[Verified]) -> Result<bool> {
-        let findings = [self.findings(verified, self.usual_places(), Vec::new())];
-        Ok(self.matched(&findings, CERTAIN)?.iter().any(|(_, whole)| *whole))
-    }
-
-    /// The places of a clip at other speeds, given those at the track's own; each with whether it was found
-    /// at another speed only.
-    fn tune(&self, verified: &[Verified], looked_at: u64) -> Result<Vec<(Verified, bool)>> {
+    /// The places of a clip at other speeds, given those at the track's own, and whether one of another part
+    /// is certain; each with whether it was found at another speed only.
+    fn tune(
+        &self,
+        verified: &[Verified],
+        looked_at: u64,
+        certain: bool,
+    ) -> Result<Vec<(Verified, bool)>> {
         let Self { store, totals, scope, query, config } = self;
         let first_bin_steps = first_bin_steps(&totals.config);
         let first_bin = totals.config.stft.first_bin();
@@ -295,7 +317,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         // Sub-fingerprints may agree where the peaks, at another pitch or tempo, do not.
         let findings = [self.findings(verified, looked_at, Vec::new())];
         let matched = self.matched(&findings, SIGNIFICANT)?;
-        let found = matched.iter().any(|(_, whole)| *whole);
+        let found = certain || matched.iter().any(|(_, whole)| *whole);
         if let (true, Some(best)) = (found, verified.first()) {
             let tuned: Vec<_> = matched.iter().flat_map(|(i, _)| retune(&verified[*i])).collect();
             // A track that repeats itself may be found elsewhere in it at another tempo.
