@@ -236,6 +236,18 @@ pub enum Error {
         /// The index.
         path: PathBuf,
     },
+    /// PostgreSQL refused, or could not be reached.
+    #[error("PostgreSQL: cannot {action}: {reason}; {advice}")]
+    Postgres {
+        /// What was attempted: "connect", "add tracks", …
+        action: &'static str,
+        /// What the server or the connection said. Never a password.
+        reason: String,
+        /// What to do.
+        advice: &'static str,
+        /// The five characters of the server's SQLSTATE, if the server said it.
+        sqlstate: Option<String>,
+    },
     /// Findings of different clips were to be decided together.
     #[error(
         "these findings are not of one clip: decide together only what one query found in the parts of a collection"

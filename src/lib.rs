@@ -122,6 +122,7 @@ for m in library.identify("clip.mp3")? {
 //! | `device` | no | a microphone for the example `monitor`; the library has nothing of it |
 //! | `library` | yes | `Library`: syncing folders, identifying, duplicates, comparing |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
+//! | `postgres` | no | `postgres::Store`: a collection in PostgreSQL |
 //!
 #![cfg_attr(not(feature = "decode"), doc = "[`AudioReader`]: #features")]
 // But for one call in `wide`, and one in `store::mmap`.
@@ -142,6 +143,8 @@ pub mod landmark;
 pub mod library;
 pub mod monitor;
 pub mod peaks;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod resample;
 pub mod search;
 pub mod spectrogram;

@@ -9,6 +9,8 @@ mod example;
 #[cfg(feature = "decode")]
 mod fixtures;
 mod heap;
+#[cfg(feature = "postgres")]
+pub mod server;
 #[allow(unused_imports, reason = "each test uses a part")]
 pub use example::*;
 #[cfg(feature = "decode")]

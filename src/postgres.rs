@@ -1,0 +1,165 @@
+//! A collection in PostgreSQL: the same answers as from an [`Index`](crate::Index), with as many writers
+//! and readers as one likes, on as many machines.
+//!
+//! The tables are described in `FORMAT.md`, how one starts in `docs/postgres.md`.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use connection::{Connections, Own, Shared};
+use schema::Schema;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+pub use connection::Traffic;
+
+mod connection;
+mod failure;
+mod schema;
+
+/// A collection in a PostgreSQL database.
+///
+/// A clone is as cheap as that of an [`Arc`], and many threads may use one: each takes a connection
+/// while it needs one.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connections: Box<dyn Connections>,
+    traffic: Traffic,
+    schema: Schema,
+    known: OnceLock<Known>,
+}
+
+/// What never changes in a collection.
+#[derive(Clone, Debug)]
+struct Known {
+    config: Arc<Config>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Nothing of the connection, which has a password.
+        f.debug_struct("Store").field("schema", &self.inner.schema.name()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// The schema of the tables unless another is [named](Self::in_schema).
+    pub const SCHEMA: &'static str = "earmark";
+
+    /// Connects to a database: `postgres://user:password@host:port/database`, or
+    /// `host=… user=… password=…`. What is left out comes from the usual variables: `PGHOST`, `PGPORT`,
+    /// `PGUSER`, `PGPASSWORD`, `PGDATABASE`.
+    ///
+    /// The connection is not encrypted: see [`connect_with`](Self::connect_with). Connections are made as
+    /// threads need them, some are kept, and one that is lost is made again by the next call.
+    ///
+    /// # Errors
+    /// [`Error::Postgres`] for a URL that cannot be understood, and where the server cannot be reached or
+    /// refuses.
+    pub fn connect(url: &str) -> Result<Self> {
+        Self::connect_with(url, ::postgres::NoTls)
+    }
+
+    /// As [`connect`](Self::connect), with TLS by a crate such as `postgres-native-tls` or
+    /// `tokio-postgres-rustls`.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_with<T>(url: &str, tls: T) -> Result<Self>
+    where
+        T: ::postgres::tls::MakeTlsConnect<::postgres::Socket> + Clone + Send + Sync + 'static,
+        T::TlsConnect: Send,
+        T::Stream: Send,
+        <T::TlsConnect as ::postgres::tls::TlsConnect<::postgres::Socket>>::Future: Send,
+    {
+        Ok(Self::over(Box::new(Own::connect(url, tls)?)))
+    }
+
+    /// Takes connections from a pool of the caller's: `take` gives one, such as
+    /// `move || pool.get()` of an `r2d2` pool does, and what it gives goes back when it is dropped.
+    ///
+    /// Each call takes one connection for one statement or one transaction, so poolers in front of the
+    /// server may hand out another each time.
+    pub fn with_pool<C, E>(take: impl Fn() -> Result<C, E> + Send + Sync + 'static) -> Self
+    where
+        C: std::ops::DerefMut<Target = ::postgres::Client>,
+        E: fmt::Display,
+    {
+        Self::over(Box::new(Shared::new(take)))
+    }
+
+    fn over(connections: Box<dyn Connections>) -> Self {
+        let (traffic, schema) = (Traffic::default(), Schema::default());
+        Self { inner: Arc::new(Inner { connections, traffic, schema, known: OnceLock::new() }) }
+    }
+
+    /// The collection in another schema of the same database, so that one database may have several.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a name that is not of small letters, digits and `_`, or longer than 40.
+    pub fn in_schema(self, name: &str) -> Result<Self> {
+        let schema = Schema::named(name)?;
+        let connections = self.inner.connections.share();
+        let traffic = self.inner.traffic.clone();
+        Ok(Self { inner: Arc::new(Inner { connections, traffic, schema, known: OnceLock::new() }) })
+    }
+
+    /// Makes the tables of a collection of tracks that are analysed by `config`, or brings them to the
+    /// layout of this version. Does nothing where they are as they should be.
+    ///
+    /// # Errors
+    /// [`Error::Version`] for tables of a later version, [`Error::ConfigMismatch`] where the tracks there
+    /// are made by another analysis, [`Error::Config`], [`Error::Postgres`].
+    pub fn migrate(&self, config: &Config) -> Result<()> {
+        config.validate()?;
+        self.run("make the tables", |client| self.inner.schema.migrate(client, config))?;
+        let (expected, found) = (config.id(), self.known()?.config.id());
+        if expected == found { Ok(()) } else { Err(Error::ConfigMismatch { expected, found }) }
+    }
+
+    /// The analysis of all fingerprints.
+    ///
+    /// # Errors
+    /// [`Error::Postgres`] where there is no collection yet, [`Error::Version`], [`Error::Corrupt`].
+    pub fn config(&self) -> Result<Arc<Config>> {
+        Ok(self.known()?.config.clone())
+    }
+
+    /// What was asked of the server so far, and what came.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.inner.traffic
+    }
+
+    fn known(&self) -> Result<&Known> {
+        if let Some(known) = self.inner.known.get() {
+            return Ok(known);
+        }
+        let config = self.run("open the collection", |client| self.inner.schema.config(client))?;
+        Ok(self.inner.known.get_or_init(|| Known { config: Arc::new(config) }))
+    }
+
+    /// Runs something on a connection. `action` is for errors.
+    fn run<T>(
+        &self,
+        action: &'static str,
+        run: impl FnOnce(&mut ::postgres::Client) -> Result<T, failure::Failure>,
+    ) -> Result<T> {
+        let (mut run, mut done) = (Some(run), None);
+        self.inner.connections.with(&mut |client| {
+            if let Some(run) = run.take() {
+                done = Some(run(client));
+            }
+        })?;
+        let closed = || Error::Postgres {
+            action,
+            reason: "there is no connection".into(),
+            advice: "try again",
+            sqlstate: None,
+        };
+        done.ok_or_else(closed)?.map_err(|failure| failure.when(action))
+    }
+}

@@ -1,0 +1,6 @@
+//! A collection in PostgreSQL. Without PostgreSQL, these tests say that they are left out.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod opening;
