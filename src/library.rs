@@ -55,6 +55,8 @@ pub use files::{FileState, LibraryFile, LibraryStats};
 pub use ledger::Quality;
 pub use options::{IdentifyOptions, LibraryOptions, MediaRead, Opener, SyncOptions};
 pub use paths::track_name;
+#[cfg(feature = "postgres")]
+pub(crate) use paths::{from_bytes as path_of_bytes, to_bytes as path_bytes};
 pub use progress::Progress;
 pub use repeats::{Repeat, RepeatOptions};
 pub use report::{Action, Failure, FailureKind, FileDone, Plan, SyncReport};

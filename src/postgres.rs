@@ -11,9 +11,13 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 pub use connection::Traffic;
+#[cfg(feature = "library")]
+pub use queue::{Lease, Queue, QueueFailure, QueueFile, QueueProgress, QueuePut};
 
 mod connection;
 mod failure;
+#[cfg(feature = "library")]
+mod queue;
 mod schema;
 
 /// A collection in a PostgreSQL database.

@@ -78,7 +78,7 @@ pub(super) struct Setup {
 pub(super) enum More {
     Jobs(Vec<Job>),
     /// None now; perhaps after this time.
-    #[cfg(feature = "postgres")]
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "only shared lists grow"))]
     Later(Duration),
     End,
 }
@@ -147,7 +147,6 @@ pub(super) fn run_work(setup: Setup, work: &mut dyn Work) -> Result<()> {
                     }
                     crew.hire_for(open.len())?;
                 }
-                #[cfg(feature = "postgres")]
                 More::Later(pause) => ask_again = Instant::now() + pause,
                 More::End => {
                     ended = true;

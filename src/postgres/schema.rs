@@ -12,7 +12,7 @@ use std::borrow::Cow;
 /// Version of the tables.
 const VERSION: i32 = 1;
 const WHAT: &str = "PostgreSQL collection";
-const TABLES: &str = include_str!("tables.sql");
+const TABLES: &str = concat!(include_str!("tables.sql"), include_str!("queue.sql"));
 /// PostgreSQL cuts names at 63; indexes have longer ones than the schema.
 const MOST_NAME_BYTES: usize = 40;
 

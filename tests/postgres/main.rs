@@ -4,3 +4,5 @@
 mod common;
 
 mod opening;
+#[cfg(feature = "library")]
+mod queue;
