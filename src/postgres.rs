@@ -5,20 +5,30 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::fingerprint::Query;
+use crate::search::{Match, MatchConfig};
 use connection::{Connections, Own, Shared};
 use schema::Schema;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+pub use batch::Batch;
 pub use connection::Traffic;
 #[cfg(feature = "library")]
-pub use queue::{Lease, Queue, QueueFailure, QueueFile, QueueProgress, QueuePut};
+pub use queue::{Finished, Lease, Queue, QueueFailure, QueueFile, QueueProgress, QueuePut};
+pub use snapshot::Snapshot;
 
+mod batch;
 mod connection;
 mod failure;
+mod features;
 #[cfg(feature = "library")]
 mod queue;
 mod schema;
+mod snapshot;
+
+/// The state of a batch that counts.
+const LIVE: i16 = 1;
 
 /// A collection in a PostgreSQL database.
 ///
@@ -132,10 +142,26 @@ impl Store {
         Ok(self.known()?.config.clone())
     }
 
+    /// Finds where a clip comes from, best match first: see [`search`](crate::search::search).
+    ///
+    /// # Errors
+    /// Those of [`find`](crate::search::find).
+    pub fn search(&self, query: &Query, config: &MatchConfig) -> Result<Vec<Match>> {
+        crate::search::search(&self.snapshot()?, query, config)
+    }
+
     /// What was asked of the server so far, and what came.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.inner.traffic
+    }
+
+    fn schema(&self) -> &Schema {
+        &self.inner.schema
+    }
+
+    fn sql<'a>(&self, statement: &'a str) -> std::borrow::Cow<'a, str> {
+        self.inner.schema.sql(statement)
     }
 
     fn known(&self) -> Result<&Known> {

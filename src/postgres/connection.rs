@@ -199,7 +199,6 @@ impl Traffic {
         self.counts.bytes.load(Relaxed)
     }
 
-    #[expect(dead_code, reason = "searching will count")]
     pub(super) fn add(&self, rows: usize, bytes: usize) {
         self.counts.round_trips.fetch_add(1, Relaxed);
         self.counts.rows.fetch_add(rows as u64, Relaxed);

@@ -32,7 +32,6 @@ impl Failure {
     }
 
     /// The server's SQLSTATE, if the server said it.
-    #[expect(dead_code, reason = "adding tracks will ask")]
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Server(error) => error.code().map(|code| code.code()),

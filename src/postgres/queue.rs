@@ -12,9 +12,11 @@ use ::postgres::types::{ToSql, Type};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use finishing::Finished;
 pub use listing::{QueueFailure, QueueProgress};
 pub use putting::{QueueFile, QueuePut};
 
+mod finishing;
 mod listing;
 mod putting;
 
@@ -29,7 +31,7 @@ const MOST_REASON_BYTES: usize = 2000;
 /// ```no_run
 /// use earmark::library::FailureKind;
 /// use earmark::postgres::{Queue, QueueFile, Store};
-/// # fn make(_: &std::path::Path) -> Result<(earmark::TrackInfo, earmark::Fingerprint), String> { todo!() }
+/// # fn make(_: &std::path::Path) -> Result<(earmark::Tags, earmark::Fingerprint), String> { todo!() }
 /// let store = Store::connect("postgres://me:secret@db/music")?;
 /// let queue = Queue::open(&store)?;
 /// queue.put(std::iter::once(QueueFile::new("/music/song.flac", 30_000_000, 0)))?;
@@ -41,7 +43,7 @@ const MOST_REASON_BYTES: usize = 2000;
 ///     let mut made = Vec::new();
 ///     for lease in leases {
 ///         match make(&lease.path) {
-///             Ok((info, fingerprint)) => made.push((lease, info, fingerprint)),
+///             Ok((tags, fingerprint)) => made.push((lease, tags, fingerprint)),
 ///             Err(reason) => queue.fail(&lease, FailureKind::Undecodable, &reason)?,
 ///         }
 ///         queue.renew()?; // More often than leases end.
@@ -90,7 +92,7 @@ impl Queue {
         store.config()?;
         let statement = "SELECT nextval('earmark.workers')";
         let worker = store.run("open the list of files", |client| {
-            Ok(client.query_typed_one(&store.inner.schema.sql(statement), &[])?.try_get(0)?)
+            Ok(client.query_typed_one(&store.sql(statement), &[])?.try_get(0)?)
         })?;
         Ok(Self {
             store: store.clone(),
@@ -272,7 +274,7 @@ impl Queue {
         action: &'static str,
         run: impl FnOnce(&mut ::postgres::Client, &dyn Fn(&str) -> String) -> Result<T, Failure>,
     ) -> Result<T> {
-        let sql = |statement: &str| self.store.inner.schema.sql(statement).into_owned();
+        let sql = |statement: &str| self.store.sql(statement).into_owned();
         self.store.run(action, |client| run(client, &sql))
     }
 }

@@ -10,13 +10,16 @@ use super::playback::Playback;
 use super::ranking::{Ranked, rank};
 use super::strength::{Verified, glance, locate, sort, verify};
 use super::{ladder, tuning};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::Peak;
-use crate::store::{Store, Totals};
+use crate::store::{Found, Store, Totals};
 use crate::units::{STEPS, TrackId};
 use std::cmp::Reverse;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// How far a search goes.
 #[derive(Clone, Copy)]
@@ -44,6 +47,7 @@ const QUICK: Depth = Depth { votes: 30_000, candidates: 64, glanced: 64, refined
 const PROMISING_Z: f64 = 8.0;
 /// That is all, if a match of the whole clip is found that chance gives at most this often.
 const CERTAIN: f64 = 1e-8;
+
 /// Finds the places of a store where a clip may come from, with all evidence. What it means is
 /// [decided](super::decide) afterwards.
 ///
@@ -56,8 +60,7 @@ pub fn find(
     query: &Query,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    let is_enough = |quick| is_certain(&[quick], config);
-    search_with(store, query, config, |finder| finder.find(is_enough))
+    find_in_part(store, query, config, |quick| is_certain(&[quick], config))
 }
 
 /// As [`find`], in a part of a collection. Whether a quick look at it is enough is for `is_enough` to say,
@@ -68,7 +71,13 @@ pub(super) fn find_in_part(
     config: &MatchConfig,
     is_enough: impl FnOnce(Findings) -> Result<bool>,
 ) -> Result<Findings> {
-    search_with(store, query, config, |finder| finder.find(is_enough))
+    let (analysis, query) = checked(store, query, config)?;
+    let strong: Vec<Peak> = query.peaks().iter().copied().filter(|p| p.rank < QUICK_RANK).collect();
+    let landmarks = pair_all(&strong, &analysis.landmarks, QUICK_FAN_OUT);
+    let first = store.first_look(&landmarks, config.probe_steps, named(&config.filter))?;
+    let scope = scope(&first.totals, &config.filter, &first.blocks);
+    let finder = Finder { store, totals: &first.totals, scope, query: &query, config };
+    with_names(store, finder.find(&landmarks, &first.found, is_enough)?)
 }
 
 /// Whether a quick look at all parts found a match of the whole clip of which nothing more need be known.
@@ -87,26 +96,36 @@ pub(super) fn find_at(
     offset_s: f64,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    search_with(store, query, config, |finder| finder.find_at(track, offset_s))
+    let (_, query) = checked(store, query, config)?;
+    let first = store.first_look(&[], 0, &[track])?;
+    let blocks = first.blocks.into_iter().next().unwrap_or_default();
+    if blocks.is_empty() {
+        return Err(Error::NoSuchTrack { id: track });
+    }
+    let scope = Scope::all(&first.totals);
+    let finder = Finder { store, totals: &first.totals, scope, query: &query, config };
+    with_names(store, finder.find_at(&blocks, offset_s)?)
 }
 
-/// Checks that query and store go together, and adds what is known of the tracks found.
-fn search_with<S: Store + ?Sized>(
-    store: &S,
+/// Checks that query and store go together. Gives the store's analysis, and the query as the calibration
+/// has it.
+fn checked(
+    store: &(impl Store + ?Sized),
     query: &Query,
     config: &MatchConfig,
-    find: impl FnOnce(&Finder<'_, S>) -> Result<Findings>,
-) -> Result<Findings> {
+) -> Result<(Arc<Config>, Query)> {
     config.validate()?;
-    let totals = store.totals()?;
-    let expected = totals.config.id();
+    let analysis = store.config()?;
+    let expected = analysis.id();
     if query.config_id() != expected {
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
-    let scope = scope(store, &totals, &config.filter)?;
-    let query = &query.calibrated(config.calibration_for(expected)?);
-    let finder = Finder { store, totals: &totals, scope, query, config };
-    let mut findings = find(&finder)?;
+    let query = query.calibrated(config.calibration_for(expected)?);
+    Ok((analysis, query))
+}
+
+/// Adds what is known of the tracks found.
+fn with_names(store: &(impl Store + ?Sized), mut findings: Findings) -> Result<Findings> {
     let mut ids: Vec<_> = findings.places.iter().map(|place| place.track).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -116,13 +135,21 @@ fn search_with<S: Store + ?Sized>(
     Ok(findings)
 }
 
-/// The part of the line that a filter leaves.
-fn scope(store: &(impl Store + ?Sized), totals: &Totals, filter: &TrackFilter) -> Result<Scope> {
-    Ok(match filter {
+/// The tracks that a filter names.
+fn named(filter: &TrackFilter) -> &[TrackId] {
+    match filter {
+        TrackFilter::All => &[],
+        TrackFilter::Only(ids) | TrackFilter::Except(ids) => ids,
+    }
+}
+
+/// The part of the line that a filter leaves, which names tracks that lie in `blocks`.
+fn scope(totals: &Totals, filter: &TrackFilter, blocks: &[Range<u32>]) -> Scope {
+    match filter {
         TrackFilter::All => Scope::all(totals),
-        TrackFilter::Only(ids) => Scope::only(totals, &store.blocks_of(ids)?),
-        TrackFilter::Except(ids) => Scope::all(totals).without(totals, &store.blocks_of(ids)?),
-    })
+        TrackFilter::Only(_) => Scope::only(totals, blocks),
+        TrackFilter::Except(_) => Scope::all(totals).without(totals, blocks),
+    }
 }
 
 /// One search of one store.
@@ -142,22 +169,25 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         config: &MatchConfig,
         most: usize,
     ) -> Result<Vec<Candidate>> {
-        let totals = store.totals()?;
-        let scope = scope(store, &totals, &config.filter)?;
-        let found = store.look_up(query.landmarks(), config.probe_steps)?;
-        let votes = Votes::new(query.landmarks(), &found, &totals, u64::MAX);
+        let (landmarks, filter) = (query.landmarks(), &config.filter);
+        let first = store.first_look(landmarks, config.probe_steps, named(filter))?;
+        let scope = scope(&first.totals, filter, &first.blocks);
+        let votes = Votes::new(landmarks, &first.found, &first.totals, u64::MAX);
         Ok(votes.heaviest(&scope, most))
     }
 
-    fn find(&self, is_enough: impl FnOnce(Findings) -> Result<bool>) -> Result<Findings> {
+    /// Finds places, given what was found for the first landmarks.
+    fn find(
+        &self,
+        first: &[Landmark],
+        found: &[Found<'_>],
+        is_enough: impl FnOnce(Findings) -> Result<bool>,
+    ) -> Result<Findings> {
         let clip =
             ClipPeaks::new(self.query.peaks(), self.query.levels().frames(), Playback::UNCHANGED);
-        let strong: Vec<Peak> =
-            self.query.peaks().iter().copied().filter(|p| p.rank < QUICK_RANK).collect();
-        let landmarks = pair_all(&strong, &self.totals.config.landmarks, QUICK_FAN_OUT);
         let most = self.config.candidates;
         let quick = Depth { candidates: QUICK.candidates.min(most), ..QUICK };
-        let mut weighed = self.strongest(&clip, &landmarks, quick)?.0;
+        let mut weighed = self.strongest(&clip, first, found, quick)?.0;
         let mut looked_at = self.usual_places();
         let promising = weighed.first().is_some_and(|best| best.strength >= PROMISING_Z);
         if promising {
@@ -166,7 +196,9 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         let enough = is_enough(self.findings(&weighed, looked_at, Vec::new()))?;
         if !enough {
             let all = Depth { candidates: most, ..ALL };
-            (weighed, looked_at) = self.strongest(&clip, self.query.landmarks(), all)?;
+            let landmarks = self.query.landmarks();
+            let found = self.store.look_up(landmarks, self.config.probe_steps)?;
+            (weighed, looked_at) = self.strongest(&clip, landmarks, &found, all)?;
         }
         if !(enough && promising) {
             weighed = self.weigh(weighed);
@@ -178,16 +210,12 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Ok(self.findings(&weighed, looked_at, tuned))
     }
 
-    fn find_at(&self, track: TrackId, offset_s: f64) -> Result<Findings> {
+    fn find_at(&self, blocks: &Range<u32>, offset_s: f64) -> Result<Findings> {
         let Self { store, totals, query, .. } = self;
-        let blocks = store.blocks_of(&[track])?.into_iter().next().unwrap_or_default();
-        if blocks.is_empty() {
-            return Err(Error::NoSuchTrack { id: track });
-        }
         let offset_steps = offset_s / totals.config.stft.hop_s() * f64::from(STEPS);
         let offset_steps = offset_steps.round().clamp(-1e15, 1e15) as i64;
         let frames = query.levels().frames();
-        let excerpt = excerpt_under(*store, totals, &blocks, offset_steps, frames)?;
+        let excerpt = excerpt_under(*store, totals, blocks, offset_steps, frames)?;
         let mut verified = Vec::new();
         if let Some(excerpt) = excerpt {
             let (votes, pivot_steps, playback) = (0, 0, Playback::UNCHANGED);
@@ -203,11 +231,11 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         &self,
         clip: &ClipPeaks,
         landmarks: &[Landmark],
+        found: &[Found<'_>],
         depth: Depth,
     ) -> Result<(Vec<Verified>, u64)> {
         let Self { store, totals, query, .. } = self;
-        let found = store.look_up(landmarks, self.config.probe_steps)?;
-        let votes = Votes::new(landmarks, &found, totals, depth.votes);
+        let votes = Votes::new(landmarks, found, totals, depth.votes);
         let candidates = votes.heaviest(&self.scope, depth.candidates);
         let wanted = candidates.iter().map(|&candidate| (clip, candidate)).collect();
         let mut placed = excerpts(*store, totals, wanted, self.reach())?;

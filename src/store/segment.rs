@@ -8,14 +8,13 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::landmark::LandmarkHash;
 use crate::peaks::Peak;
-use crate::store::bits::BitReader;
 use crate::store::block::BlockCoder;
-use crate::store::postings::Widths;
-use crate::store::{Excerpt, TrackEntry, postings, varint};
+use crate::store::{Excerpt, TrackEntry, varint};
 use crate::tags::Tags;
 use crate::units::TrackId;
 use checked::Checked;
-use layout::{Footer, GROUP_BLOCKS, NameRecord, SECTIONS, TrackRecord, key};
+use layout::{Footer, GROUP_BLOCKS, NameRecord, SECTIONS, TrackRecord};
+use slots::{List, Slots, key};
 use std::ops::Range;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -32,6 +31,7 @@ mod build;
 mod checked;
 mod layout;
 mod merge;
+pub(crate) mod slots;
 mod writing;
 
 /// A segment in bytes of any kind.
@@ -40,10 +40,7 @@ pub(crate) struct Segment<D> {
     data: Checked<D>,
     footer: Footer,
     coder: BlockCoder,
-    /// Low bits of the step from a key to the next.
-    step_bits: u32,
-    /// How the only block of a list is written.
-    single: Widths,
+    slots: Slots,
 }
 
 /// Where a track lies in a segment.
@@ -64,15 +61,6 @@ impl Placed {
     }
 }
 
-/// A posting list as it stands in a segment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct List<'s> {
-    pub len: u32,
-    pub widths: Widths,
-    pub first_bit: u8,
-    pub bytes: &'s [u8],
-}
-
 impl<D: AsRef<[u8]>> Segment<D> {
     /// Opens a segment of tracks that were made with `config`. `path` is for errors.
     ///
@@ -84,13 +72,11 @@ impl<D: AsRef<[u8]>> Segment<D> {
             let (expected, found) = (config.id(), footer.config_id());
             return Err(Error::ConfigMismatch { expected, found });
         }
-        let block_bits = writing::block_bits(footer.blocks());
         Ok(Self {
             data: Checked::new(data, footer.pages_end(), path),
-            step_bits: writing::step_bits(footer.slot_shift()),
+            slots: Slots::new(footer.blocks(), footer.slot_shift()),
             footer,
             coder: BlockCoder::new(config),
-            single: Widths { narrow: block_bits, wide: block_bits },
         })
     }
 
@@ -364,7 +350,7 @@ impl<D: AsRef<[u8]>> Segment<D> {
     ) -> Result<()> {
         // Two steps, so that the processor fetches many places of the directory at a time.
         let mut slots = Vec::with_capacity(hashes.len());
-        let shift = self.footer.slot_shift();
+        let shift = self.slots.shift();
         for hash in hashes {
             slots.push(match self.footer.has(*hash) {
                 true => self.slot((key(hash.0) >> shift) as usize)?,
@@ -376,8 +362,9 @@ impl<D: AsRef<[u8]>> Segment<D> {
                 continue;
             }
             let key = key(hash.0);
-            let mut entries = self.entries(self.bytes(Section::Postings, slot)?, key >> shift);
-            while let Some((entry, list)) = entries.next()? {
+            let mut entries =
+                self.slots.entries(self.bytes(Section::Postings, slot)?, key >> shift);
+            while let Some((entry, list)) = entries.next().map_err(|_| self.no_slot())? {
                 if entry >= key {
                     if entry == key {
                         found(i, list);
@@ -398,61 +385,12 @@ impl<D: AsRef<[u8]>> Segment<D> {
         Ok(ends[0].get() as usize..ends[1].get() as usize)
     }
 
-    /// The keys in the bytes of a slot, with their lists.
-    fn entries<'s>(&'s self, bytes: &'s [u8], slot: u32) -> Entries<'s, D> {
-        let first = slot << self.footer.slot_shift();
-        Entries { segment: self, bits: BitReader::new(bytes), next: first }
+    fn no_slot(&self) -> Error {
+        self.corrupt("a list of postings cannot be")
     }
 }
 
 /// The hash under which a name is found.
 pub(crate) fn name_hash(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
-}
-
-/// Goes through the lists of a slot.
-struct Entries<'s, D> {
-    segment: &'s Segment<D>,
-    bits: BitReader<'s>,
-    /// The least that the next key can be.
-    next: u32,
-}
-
-impl<'s, D: AsRef<[u8]>> Entries<'s, D> {
-    #[inline]
-    fn next(&mut self) -> Result<Option<(u32, List<'s>)>> {
-        // What fills up the last byte has no ones.
-        if self.bits.is_at_end() {
-            return Ok(None);
-        }
-        self.read().map(Some).ok_or_else(|| self.segment.corrupt("a list of postings cannot be"))
-    }
-
-    #[inline]
-    fn read(&mut self) -> Option<(u32, List<'s>)> {
-        let bits = &mut self.bits;
-        let low = self.segment.step_bits;
-        let step = bits.unary()?.checked_shl(low)? | bits.take(low) as u32;
-        let key = self.next.checked_add(step)?;
-        let magnitude = bits.unary()?;
-        let len = 1u32.checked_shl(magnitude)? | bits.take(magnitude) as u32;
-        let mut widths = self.segment.single;
-        if len > 1 {
-            let wide = u32::from(widths.wide).checked_sub(bits.unary()?)? as u8;
-            let choice = bits.take(postings::CHOICES.ilog2()) as u32;
-            widths = Widths { narrow: postings::narrow(choice, wide), wide };
-        }
-        if len > self.segment.blocks() || widths.wide == 0 {
-            return None;
-        }
-        let (begin, bytes) = (bits.bit(), bits.bytes());
-        let end = begin as u64 + postings::length(bytes, begin, len, widths);
-        if end > 8 * bytes.len() as u64 {
-            return None;
-        }
-        bits.go_to(end as usize);
-        self.next = key.checked_add(1)?;
-        let (first_bit, bytes) = ((begin % 8) as u8, &bytes[begin / 8..]);
-        Some((key, List { len, widths, first_bit, bytes }))
-    }
 }

@@ -6,3 +6,4 @@ mod common;
 mod opening;
 #[cfg(feature = "library")]
 mod queue;
+mod same;

@@ -5,8 +5,11 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::packing::make_room;
 use crate::store::block::BlockCoder;
-use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, TrackRecord, key};
+#[cfg(feature = "postgres")]
+use crate::store::segment::Placed;
+use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, TrackRecord};
 use crate::store::segment::name_hash;
+use crate::store::segment::slots::key;
 use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
 use crate::store::snapshot::counted_s;
 use crate::store::varint;
@@ -158,6 +161,61 @@ impl SegmentBuilder {
         })
     }
 
+    /// The tracks in their order.
+    #[cfg(feature = "postgres")]
+    pub fn placed(&self) -> impl Iterator<Item = Placed> {
+        let end = end_record(self.blocks(), self.text.len() as u64);
+        let next = self.tracks.iter().skip(1).copied().chain([end]);
+        self.tracks.iter().zip(next).map(|(this, next)| Placed {
+            id: TrackId(this.id.get()),
+            blocks: (this.first_block.get(), next.first_block.get()),
+            frames: this.frames.get(),
+            words: this.words.get(),
+            duration_s: this.duration_s.get(),
+            text: (this.text_at.get(), next.text_at.get()),
+        })
+    }
+
+    /// The lengths of all blocks' features, and these.
+    #[cfg(feature = "postgres")]
+    pub fn features(&self) -> (&[u16], &[u8]) {
+        (&self.lengths, &self.features)
+    }
+
+    #[cfg(feature = "postgres")]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    #[cfg(feature = "postgres")]
+    pub fn duration_s(&self) -> f64 {
+        self.duration_s
+    }
+
+    /// Puts the postings in order, and gives the number of hashes.
+    pub fn sort_postings(&mut self) -> u64 {
+        #[cfg(feature = "parallel")]
+        self.postings.par_sort_unstable();
+        #[cfg(not(feature = "parallel"))]
+        self.postings.sort_unstable();
+        self.postings.dedup();
+        self.postings.chunk_by(same_key).count() as u64
+    }
+
+    /// Calls `each` with each key and its blocks, once postings are in order.
+    pub fn each_list<E>(
+        &self,
+        mut each: impl FnMut(u32, &[u32]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let mut blocks = Vec::new();
+        for list in self.postings.chunk_by(same_key) {
+            blocks.clear();
+            blocks.extend(list.iter().map(|&posting| posting as u32));
+            each((list[0] >> 32) as u32, &blocks)?;
+        }
+        Ok(())
+    }
+
     fn write_sections<W: Write>(&mut self, out: W) -> io::Result<()> {
         let mut out = SegmentWriter::new(out)?;
         let ids = [self.tracks.first(), self.tracks.last()].map(|t| t.map_or(0, |t| t.id.get()));
@@ -186,19 +244,9 @@ impl SegmentBuilder {
         out.next_section();
         out.put(&self.features)?;
         out.next_section();
-        #[cfg(feature = "parallel")]
-        self.postings.par_sort_unstable();
-        #[cfg(not(feature = "parallel"))]
-        self.postings.sort_unstable();
-        self.postings.dedup();
-        let of_hash = || self.postings.chunk_by(|a, b| a >> 32 == b >> 32);
-        let mut postings = PostingsWriter::new(self.blocks(), of_hash().count() as u64);
-        let mut blocks = Vec::new();
-        for list in of_hash() {
-            blocks.clear();
-            blocks.extend(list.iter().map(|&posting| posting as u32));
-            postings.put((list[0] >> 32) as u32, &blocks, &mut out)?;
-        }
+        let hashes = self.sort_postings();
+        let mut postings = PostingsWriter::new(self.blocks(), hashes);
+        self.each_list(|key, blocks| postings.put(key, blocks, &mut out))?;
         postings.finish(&mut out)?;
         out.finish(FooterRecord {
             config_id: self.config.id().0.into(),
@@ -208,8 +256,8 @@ impl SegmentBuilder {
             last_id: ids[1].into(),
             frames: self.frames.into(),
             duration_s: self.duration_s.into(),
-            hashes: postings.hashes.into(),
-            postings: postings.postings.into(),
+            hashes: postings.hashes().into(),
+            postings: postings.postings().into(),
             slot_shift: postings.shift().into(),
             ..FooterRecord::default()
         })
@@ -219,6 +267,10 @@ impl SegmentBuilder {
     pub fn clear(&mut self) {
         *self = Self::new(&self.config);
     }
+}
+
+fn same_key(a: &u64, b: &u64) -> bool {
+    a >> 32 == b >> 32
 }
 
 /// What stands after the last track.

@@ -1,0 +1,223 @@
+//! Slots of postings: what a segment, or a row of a database, holds of neighbouring keys.
+
+use crate::landmark::HASH_BITS;
+use crate::store::bits::{BitReader, BitWriter, ones};
+use crate::store::postings::{self, Blocks, CHOICES, Widths};
+
+/// Hashes of a slot, about: each is passed over on the way to those after it.
+const HASHES_OF_SLOT: u64 = 8;
+
+/// The order of hashes in a segment is that of their keys, so that they are spread evenly over the slots:
+/// hashes of music are not.
+#[inline]
+pub(crate) fn key(hash: u32) -> u32 {
+    hash.wrapping_mul(0x9e37_79b1) & ((1 << HASH_BITS) - 1)
+}
+
+/// How many bits of a key its slot leaves open, if there are so many hashes.
+fn slot_shift(hashes: u64) -> u32 {
+    let slots = (hashes / HASHES_OF_SLOT).max(1).ilog2();
+    HASH_BITS - slots.min(HASH_BITS)
+}
+
+/// Low bits of the step from a key to the next in its slot, where these are about [`HASHES_OF_SLOT`].
+fn step_bits(shift: u32) -> u32 {
+    shift.saturating_sub(HASHES_OF_SLOT.ilog2() + 1)
+}
+
+/// Number of bits of a block's number, of so many.
+fn block_bits(blocks: u32) -> u8 {
+    (u32::BITS - blocks.saturating_sub(1).leading_zeros()).max(1) as u8
+}
+
+/// How slots are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots {
+    /// A slot holds the keys that are the same above so many bits.
+    shift: u32,
+    /// Low bits of the step from a key to the next.
+    step_bits: u32,
+    /// How the only block of a list is written.
+    single: Widths,
+    /// No list is longer.
+    blocks: u32,
+}
+
+impl Slots {
+    /// For postings in so many blocks. `shift` is [`HASH_BITS`] at most.
+    pub fn new(blocks: u32, shift: u32) -> Self {
+        let block_bits = block_bits(blocks);
+        let single = Widths { narrow: block_bits, wide: block_bits };
+        Self { shift: shift.min(HASH_BITS), step_bits: step_bits(shift), single, blocks }
+    }
+
+    pub fn shift(&self) -> u32 {
+        self.shift
+    }
+
+    /// The keys in the bytes of a slot, with their lists.
+    pub fn entries<'s>(&self, bytes: &'s [u8], slot: u32) -> Entries<'s> {
+        let next = slot.checked_shl(self.shift).unwrap_or(0);
+        Entries { slots: *self, bits: BitReader::new(bytes), next }
+    }
+}
+
+/// A posting list as it stands in a slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List<'s> {
+    pub len: u32,
+    pub widths: Widths,
+    pub first_bit: u8,
+    /// The list, and what follows it.
+    pub bytes: &'s [u8],
+}
+
+impl List<'_> {
+    pub fn blocks(&self) -> Blocks<'_> {
+        let Self { len, widths, first_bit, bytes } = *self;
+        Blocks::new(bytes, first_bit, 0, len, widths)
+    }
+}
+
+/// What is no slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoSlot;
+
+/// Goes through the lists of a slot.
+pub(crate) struct Entries<'s> {
+    slots: Slots,
+    bits: BitReader<'s>,
+    /// The least that the next key can be.
+    next: u32,
+}
+
+impl<'s> Entries<'s> {
+    /// The next key, and its list.
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<(u32, List<'s>)>, NoSlot> {
+        // What fills up the last byte has no ones.
+        if self.bits.is_at_end() {
+            return Ok(None);
+        }
+        self.read().map(Some).ok_or(NoSlot)
+    }
+
+    #[inline]
+    fn read(&mut self) -> Option<(u32, List<'s>)> {
+        let Self { slots, bits, next } = self;
+        let low = slots.step_bits;
+        let step = bits.unary()?.checked_shl(low)? | bits.take(low) as u32;
+        let key = next.checked_add(step)?;
+        let magnitude = bits.unary()?;
+        let len = 1u32.checked_shl(magnitude)? | bits.take(magnitude) as u32;
+        let mut widths = slots.single;
+        if len > 1 {
+            let wide = u32::from(widths.wide).checked_sub(bits.unary()?)? as u8;
+            let choice = bits.take(CHOICES.ilog2()) as u32;
+            widths = Widths { narrow: postings::narrow(choice, wide), wide };
+        }
+        if len > slots.blocks || widths.wide == 0 {
+            return None;
+        }
+        let (begin, bytes) = (bits.bit(), bits.bytes());
+        let end = begin as u64 + postings::length(bytes, begin, len, widths);
+        if end > 8 * bytes.len() as u64 {
+            return None;
+        }
+        bits.go_to(end as usize);
+        *next = key.checked_add(1)?;
+        let (first_bit, bytes) = ((begin % 8) as u8, &bytes[begin / 8..]);
+        Some((key, List { len, widths, first_bit, bytes }))
+    }
+
+    /// Where the list that was read last ends, in bytes from the beginning of the slot.
+    #[cfg(feature = "postgres")]
+    pub fn end(&self) -> usize {
+        self.bits.bit().div_ceil(8)
+    }
+}
+
+/// Writes slots, in the order of keys.
+pub(crate) struct SlotWriter {
+    slots: Slots,
+    slot: BitWriter<Vec<u8>>,
+    /// The slot's number.
+    number: u32,
+    /// The least key that may come next in it.
+    next: u32,
+    pub hashes: u64,
+    pub postings: u64,
+}
+
+impl SlotWriter {
+    /// For postings in so many blocks, of about so many hashes.
+    pub fn new(blocks: u32, hashes: u64) -> Self {
+        let slots = Slots::new(blocks, slot_shift(hashes));
+        Self { slots, slot: BitWriter::default(), number: 0, next: 0, hashes: 0, postings: 0 }
+    }
+
+    pub fn shift(&self) -> u32 {
+        self.slots.shift
+    }
+
+    /// Appends the list of the next key: blocks that ascend. `ended` takes every slot before the key's, in
+    /// their order, also empty ones.
+    pub fn put<E>(
+        &mut self,
+        key: u32,
+        blocks: &[u32],
+        mut ended: impl FnMut(u32, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while self.number < key >> self.slots.shift {
+            self.end(&mut ended)?;
+        }
+        let Slots { step_bits: low, single, .. } = self.slots;
+        let slot = &mut self.slot;
+        let len = blocks.len() as u32;
+        let step = key - self.next;
+        unary(slot, step >> low);
+        slot.put(u64::from(step) & ones(low), low);
+        let magnitude = len.ilog2();
+        unary(slot, magnitude);
+        slot.put(u64::from(len) & ones(magnitude), magnitude);
+        let widths = if len == 1 {
+            single
+        } else {
+            let (choice, widths) = postings::choose(blocks);
+            unary(slot, (single.wide - widths.wide).into());
+            slot.put(choice.into(), CHOICES.ilog2());
+            widths
+        };
+        postings::encode(blocks, widths, slot);
+        self.next = key + 1;
+        self.hashes += 1;
+        self.postings += u64::from(len);
+        Ok(())
+    }
+
+    /// Ends the last slots.
+    pub fn finish<E>(
+        &mut self,
+        mut ended: impl FnMut(u32, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while self.number < 1 << (HASH_BITS - self.slots.shift) {
+            self.end(&mut ended)?;
+        }
+        Ok(())
+    }
+
+    fn end<E>(&mut self, ended: &mut impl FnMut(u32, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        let slot = self.slot.finish();
+        ended(self.number, slot)?;
+        slot.clear();
+        self.number += 1;
+        self.next = self.number.checked_shl(self.slots.shift).unwrap_or(0);
+        Ok(())
+    }
+}
+
+/// Appends so many zeros and a one.
+fn unary(writer: &mut BitWriter<Vec<u8>>, number: u32) {
+    writer.zeros(number);
+    writer.put(1, 1);
+}
