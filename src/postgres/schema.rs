@@ -86,9 +86,11 @@ impl Schema {
 
     /// The version of the tables, if there are any.
     fn version(&self, client: &mut impl GenericClient) -> Result<Option<i32>, Failure> {
-        let table = format!("{}.collection", self.name);
-        let row =
-            client.query_typed("SELECT to_regclass($1) IS NOT NULL", &[(&table, Type::TEXT)])?;
+        // Not by to_regclass: a connection remembers what was not there before it waited for the lock.
+        let statement = "SELECT EXISTS (
+            SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relname = 'collection')";
+        let row = client.query_typed(statement, &[(&self.name, Type::TEXT)])?;
         if !row.first().map_or(Ok(false), |row| row.try_get(0))? {
             return Ok(None);
         }
