@@ -61,6 +61,8 @@ pub use progress::Progress;
 pub use repeats::{Repeat, RepeatOptions};
 pub use report::{Action, Failure, FailureKind, FileDone, Plan, SyncReport};
 pub use scan::EXTENSIONS;
+#[cfg(feature = "postgres")]
+pub use shared::SharedSync;
 
 use ledger::Ledger;
 
@@ -81,6 +83,8 @@ mod reading;
 mod repeats;
 mod report;
 mod scan;
+#[cfg(feature = "postgres")]
+mod shared;
 mod sync;
 
 /// The list of files, beside the index.

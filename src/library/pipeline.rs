@@ -37,6 +37,9 @@ pub(super) struct Job {
     pub own_hash: Option<u128>,
     /// It is decoded whatever is known.
     pub decode: bool,
+    /// What else it is known by, to who handed it in.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "only leases have numbers"))]
+    pub number: i64,
 }
 
 /// What happens, in any order of files.

@@ -53,7 +53,7 @@ const MOST_REASON_BYTES: usize = 2000;
 /// # Ok::<(), earmark::Error>(())
 /// ```
 ///
-/// What does all of this with folders of music is [`library::sync_shared`](crate::library::sync_shared).
+/// What does all of this with folders of music is [`library::SharedSync`](crate::library::SharedSync).
 #[derive(Clone, Debug)]
 pub struct Queue {
     store: Store,
@@ -74,6 +74,15 @@ pub struct Lease {
     /// How often it was leased, this time included.
     pub tries: u32,
     hash: Vec<u8>,
+    number: i64,
+}
+
+impl Lease {
+    /// A number that no other lease has.
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        self.number
+    }
 }
 
 impl Queue {
@@ -90,7 +99,7 @@ impl Queue {
     /// [`Error::Postgres`] where there is no collection yet or the server refuses, [`Error::Version`].
     pub fn open(store: &Store) -> Result<Self> {
         store.config()?;
-        let statement = "SELECT nextval('earmark.workers')";
+        let statement = "SELECT nextval('earmark.leases')";
         let worker = store.run("open the list of files", |client| {
             Ok(client.query_typed_one(&store.sql(statement), &[])?.try_get(0)?)
         })?;
@@ -161,10 +170,10 @@ impl Queue {
                 LIMIT $3 FOR UPDATE SKIP LOCKED
             )
             UPDATE earmark.files f SET
-                state = 'leased', worker = $1, tries = f.tries + 1,
+                state = 'leased', worker = $1, lease = nextval('earmark.leases'), tries = f.tries + 1,
                 due = clock_timestamp() + make_interval(secs => $2)
             FROM next WHERE f.hash = next.hash
-            RETURNING f.hash, f.name, f.path, f.bytes, f.tries";
+            RETURNING f.hash, f.name, f.path, f.bytes, f.tries, f.lease";
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let parameters: [Parameter<'_>; 3] = [
             (&self.worker, Type::INT8),
@@ -177,7 +186,7 @@ impl Queue {
                 let path = listing::path(row.try_get(1)?, row.try_get(2)?)?;
                 let (bytes, tries): (i64, i32) = (row.try_get(3)?, row.try_get(4)?);
                 let (bytes, tries) = (bytes.max(0) as u64, tries.max(0) as u32);
-                Ok(Lease { path, bytes, tries, hash: row.try_get(0)? })
+                Ok(Lease { path, bytes, tries, hash: row.try_get(0)?, number: row.try_get(5)? })
             };
             rows.iter().map(lease).collect()
         })
@@ -219,32 +228,34 @@ impl Queue {
         })
     }
 
-    /// Marks a file as failed, with the reason. One that could not be read is tried again later, by whoever
-    /// comes first, unless it was tried too often: another machine may have it, or this one may have it then.
+    /// Marks a file as failed, with the reason. One that could not be read, or hung, is tried again later,
+    /// unless it was tried too often: by then, or on another machine, it may be there. Says whether it is.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).
-    pub fn fail(&self, lease: &Lease, kind: FailureKind, reason: &str) -> Result<()> {
-        let again = kind == FailureKind::Unreadable && lease.tries < self.most_tries;
+    pub fn fail(&self, lease: &Lease, kind: FailureKind, reason: &str) -> Result<bool> {
+        let may_pass = matches!(kind, FailureKind::Unreadable | FailureKind::Stuck);
+        let again = may_pass && lease.tries < self.most_tries;
         if !again {
-            return self.end_as_failed(std::slice::from_ref(lease), kind, reason);
+            self.end_as_failed(std::slice::from_ref(lease), kind, reason)?;
+            return Ok(false);
         }
         let statement = "
             UPDATE earmark.files SET
                 state = 'waiting', worker = NULL, due = now() + make_interval(secs => $3),
                 failure = $4, reason = $5
-            WHERE hash = $1 AND state = 'leased' AND worker = $2";
+            WHERE hash = $1 AND state = 'leased' AND lease = $2";
         let reason = cut(reason);
         let parameters: [Parameter<'_>; 5] = [
             (&lease.hash, Type::BYTEA),
-            (&self.worker, Type::INT8),
+            (&lease.number, Type::INT8),
             (&self.retry_after.as_secs_f64(), Type::FLOAT8),
             (&kind.name(), Type::TEXT),
             (&reason, Type::TEXT),
         ];
         self.run("put a file off", |client, sql| {
             client.execute_typed(&sql(statement), &parameters)?;
-            Ok(())
+            Ok(true)
         })
     }
 
@@ -253,12 +264,13 @@ impl Queue {
             UPDATE earmark.files SET
                 state = 'failed', worker = NULL, due = NULL, ended_at = clock_timestamp(),
                 failure = $3, reason = $4
-            WHERE hash = ANY ($1) AND state = 'leased' AND worker = $2";
+            WHERE hash = ANY ($1) AND state = 'leased' AND lease = ANY ($2)";
         let hashes: Vec<&[u8]> = leases.iter().map(|lease| lease.hash.as_slice()).collect();
+        let numbers: Vec<i64> = leases.iter().map(|lease| lease.number).collect();
         let reason = cut(reason);
         let parameters: [Parameter<'_>; 4] = [
             (&hashes, Type::BYTEA_ARRAY),
-            (&self.worker, Type::INT8),
+            (&numbers, Type::INT8_ARRAY),
             (&kind.name(), Type::TEXT),
             (&reason, Type::TEXT),
         ];
@@ -282,7 +294,10 @@ impl Queue {
 /// A reason that the table takes.
 fn cut(reason: &str) -> String {
     let reason = reason.replace('\0', "\u{fffd}");
-    let end = reason.floor_char_boundary(MOST_REASON_BYTES.min(reason.len()));
+    let mut end = MOST_REASON_BYTES.min(reason.len());
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
     reason[..end].into()
 }
 

@@ -1,7 +1,7 @@
 -- The list of files that all machines share. Version 1, with the other tables.
 
--- One for each run that takes files.
-CREATE SEQUENCE earmark.workers;
+-- Numbers of workers, and of leases.
+CREATE SEQUENCE earmark.leases;
 
 CREATE TABLE earmark.files (
     hash bytea PRIMARY KEY CHECK (octet_length(hash) = 16),
@@ -13,6 +13,7 @@ CREATE TABLE earmark.files (
     due timestamptz,
     tries integer NOT NULL DEFAULT 0,
     worker bigint,
+    lease bigint,
     ended_at timestamptz,
     failure text CHECK (octet_length(failure) <= 100),
     reason text CHECK (octet_length(reason) <= 10000),

@@ -7,3 +7,5 @@ mod opening;
 #[cfg(feature = "library")]
 mod queue;
 mod same;
+#[cfg(feature = "library")]
+mod sharing;

@@ -1,18 +1,36 @@
 //! The list of files: what is put in is done once, whoever is killed.
 
 use crate::common::server::Server;
-use earmark::Config;
+use crate::common::{fingerprint, music, query, rate};
 use earmark::library::FailureKind;
-use earmark::postgres::{Lease, Queue, QueueFile, QueueProgress, Store};
+use earmark::postgres::{Finished, Lease, Queue, QueueFile, QueueProgress, Store};
+use earmark::{Config, Fingerprint, Fingerprinter, MatchConfig, Tags};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-fn store(server: &Server) -> Store {
-    let store = server.store();
+/// A collection in a schema of its own.
+pub fn named(server: &Server) -> (Store, String) {
+    static SCHEMAS: AtomicU32 = AtomicU32::new(0);
+    let schema = format!("queue_{}", SCHEMAS.fetch_add(1, Relaxed));
+    let store = Store::connect(&server.url()).unwrap().in_schema(&schema).unwrap();
     store.migrate(&Config::default()).unwrap();
-    store
+    (store, schema)
+}
+
+fn store(server: &Server) -> Store {
+    named(server).0
+}
+
+/// The names of all tracks.
+pub fn tracks(server: &Server, schema: &str) -> Vec<String> {
+    let statement = format!("SELECT name FROM {schema}.tracks WHERE removed_at IS NULL");
+    let rows = server.client().query(&statement, &[]).unwrap();
+    let mut names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    names.sort();
+    names
 }
 
 fn files(count: usize) -> impl Iterator<Item = QueueFile> {
@@ -204,4 +222,63 @@ fn a_hundred_thousand_paths_are_put_in_by_several_at_once() {
     });
     let sum = |of: fn(&earmark::postgres::QueuePut) -> u64| put.iter().map(of).sum::<u64>();
     assert_eq!((sum(|put| put.new), sum(|put| put.changed)), (50_000, 100_000));
+}
+
+fn print(seed: u64) -> Fingerprint {
+    fingerprint(&music(6.0, seed))
+}
+
+#[test]
+fn tracks_are_there_exactly_where_their_files_are_done() {
+    let Some(server) = Server::shared() else { return };
+    let (store, schema) = named(&server);
+    let queue = Queue::open(&store).unwrap();
+    queue.put((0..5).map(|i| QueueFile::new(format!("/{i}.mp3"), 1, 1))).unwrap();
+    let mut leases = queue.claim(5).unwrap();
+    leases.sort_by(|a, b| a.path.cmp(&b.path));
+    // One has changed meanwhile, and is the same worker's again.
+    queue.put([QueueFile::new("/1.mp3", 2, 2)]).unwrap();
+    leases.push(queue.claim(5).unwrap().remove(0));
+    let tags = |i: usize| Tags { title: Some(format!("title {i}")), ..Tags::default() };
+    let mut made: Vec<(Lease, Tags, Fingerprint)> = leases
+        .into_iter()
+        .enumerate()
+        .map(|(i, lease)| (lease, tags(i), print(i as u64)))
+        .collect();
+    // What the store does not take.
+    made[2].1.title = Some("x".repeat(2_000_000));
+    let other = made.pop().unwrap();
+    let finished = queue.finish(&made).unwrap();
+    let told: Vec<&str> = finished
+        .iter()
+        .map(|finished| match finished {
+            Finished::Track(_) => "track",
+            Finished::Lost => "lost",
+            Finished::Failed(_) => "failed",
+            _ => "?",
+        })
+        .collect();
+    assert_eq!(told, ["track", "lost", "failed", "track", "track"]);
+    assert_eq!(tracks(&server, &schema), ["/0.mp3", "/3.mp3", "/4.mp3"]);
+    assert_eq!(counts(&queue), [0, 1, 3, 1]);
+    // As after a connection that was lost in the moment of the commit.
+    assert!(queue.finish(&made).unwrap().iter().all(|finished| matches!(finished, Finished::Lost)));
+    let wrong =
+        Fingerprinter::new(Config::compact()).unwrap().fingerprint(&music(6.0, 1), rate(8000));
+    assert!(queue.finish(&[(other.0.clone(), tags(1), wrong.unwrap())]).is_err());
+    assert!(matches!(
+        queue.finish(std::slice::from_ref(&other)).unwrap()[..],
+        [Finished::Track(_)]
+    ));
+    assert_eq!(counts(&queue), [0, 0, 4, 1]);
+    assert!(queue.is_ended().unwrap());
+    // A track of a file that has changed takes the place of the old one.
+    queue.put([QueueFile::new("/3.mp3", 2, 2)]).unwrap();
+    let lease = queue.claim(5).unwrap().remove(0);
+    queue.finish(&[(lease, tags(77), print(77))]).unwrap();
+    assert_eq!(tracks(&server, &schema), ["/0.mp3", "/1.mp3", "/3.mp3", "/4.mp3"]);
+    let clip = query(&music(6.0, 77));
+    let found = store.search(&clip, &MatchConfig::default()).unwrap();
+    assert_eq!(found[0].tags.title.as_deref(), Some("title 77"));
+    assert!(store.search(&query(&music(6.0, 3)), &MatchConfig::default()).unwrap().is_empty());
 }

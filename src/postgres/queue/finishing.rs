@@ -41,17 +41,14 @@ impl Queue {
             // What another worker has by now is left out, before it costs anything.
             let mut held = self.held(made)?;
             let mut batch = self.store.batch()?;
-            let (mut own, mut hashes) = (Vec::new(), Vec::new());
+            let mut own = Vec::new();
             for (i, (lease, tags, fingerprint)) in made.iter().enumerate() {
-                if !held.remove(&lease.hash) {
+                if !held.remove(&lease.number) {
                     continue;
                 }
                 let info = TrackInfo { name: track_name(&lease.path), tags: tags.clone() };
                 match batch.replace(info, fingerprint) {
-                    Ok(()) => {
-                        own.push(i);
-                        hashes.push(lease.hash.as_slice());
-                    }
+                    Ok(()) => own.push(i),
                     Err(error @ (Error::ConfigMismatch { .. } | Error::IndexFull)) => {
                         return Err(error);
                     }
@@ -62,9 +59,10 @@ impl Queue {
                     }
                 }
             }
+            let leases: Vec<&Lease> = own.iter().map(|&i| &made[i].0).collect();
             let lost = Cell::new(false);
             let added = self.store.commit_with(batch, &|transaction| {
-                lost.set(!self.mark_done(transaction, &hashes)?);
+                lost.set(!self.mark_done(transaction, &leases)?);
                 match lost.get() {
                     true => Err(lost_meanwhile().into()),
                     false => Ok(()),
@@ -84,14 +82,15 @@ impl Queue {
         }
     }
 
-    /// The files that this worker has.
-    fn held(&self, made: &[(Lease, Tags, Fingerprint)]) -> Result<HashSet<Vec<u8>>> {
+    /// The numbers of the leases that have not ended.
+    fn held(&self, made: &[(Lease, Tags, Fingerprint)]) -> Result<HashSet<i64>> {
         let statement = "
-            SELECT hash FROM earmark.files
-            WHERE hash = ANY ($1) AND state = 'leased' AND worker = $2";
-        let hashes: Vec<&[u8]> = made.iter().map(|(lease, ..)| lease.hash.as_slice()).collect();
+            SELECT lease FROM earmark.files
+            WHERE hash = ANY ($1) AND state = 'leased' AND lease = ANY ($2)";
+        let leases: Vec<&Lease> = made.iter().map(|(lease, ..)| lease).collect();
+        let (hashes, numbers) = keys(&leases);
         let parameters: [Parameter<'_>; 2] =
-            [(&hashes, Type::BYTEA_ARRAY), (&self.worker, Type::INT8)];
+            [(&hashes, Type::BYTEA_ARRAY), (&numbers, Type::INT8_ARRAY)];
         self.run("add tracks", |client, sql| {
             let rows = client.query_typed(&sql(statement), &parameters)?;
             rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
@@ -102,13 +101,13 @@ impl Queue {
     fn mark_done(
         &self,
         transaction: &mut Transaction<'_>,
-        hashes: &[&[u8]],
+        leases: &[&Lease],
     ) -> Result<bool, Failure> {
         // In the order that all keep, so that no two wait for one another.
         let statement = self.store.sql(
             "WITH own AS MATERIALIZED (
                 SELECT hash FROM earmark.files
-                WHERE hash = ANY ($1) AND state = 'leased' AND worker = $2
+                WHERE hash = ANY ($1) AND state = 'leased' AND lease = ANY ($2)
                 ORDER BY hash FOR UPDATE
             )
             UPDATE earmark.files f SET
@@ -116,11 +115,18 @@ impl Queue {
                 failure = NULL, reason = NULL
             FROM own WHERE f.hash = own.hash",
         );
+        let (hashes, numbers) = keys(leases);
         let parameters: [Parameter<'_>; 2] =
-            [(&hashes, Type::BYTEA_ARRAY), (&self.worker, Type::INT8)];
+            [(&hashes, Type::BYTEA_ARRAY), (&numbers, Type::INT8_ARRAY)];
         let marked = transaction.execute_typed(&statement, &parameters)?;
-        Ok(marked == hashes.len() as u64)
+        Ok(marked == leases.len() as u64)
     }
+}
+
+/// The keys of some files, and the numbers of their leases. A number is of one file only, so that both
+/// lists need not be compared in pairs.
+fn keys<'l>(leases: &[&'l Lease]) -> (Vec<&'l [u8]>, Vec<i64>) {
+    leases.iter().map(|lease| (lease.hash.as_slice(), lease.number)).unzip()
 }
 
 /// Never told: what is lost is left out, and the rest is added again.

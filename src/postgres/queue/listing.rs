@@ -103,6 +103,17 @@ impl Queue {
         })
     }
 
+    /// Whether there is nothing to do any more, for nobody.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim).
+    pub fn is_ended(&self) -> Result<bool> {
+        let statement = "SELECT NOT EXISTS (SELECT FROM earmark.files WHERE due IS NOT NULL)";
+        self.run("look at the list of files", |client, sql| {
+            Ok(client.query_typed_one(&sql(statement), &[])?.try_get(0)?)
+        })
+    }
+
     /// The files that failed, so many at most, in the order of their names.
     ///
     /// # Errors
