@@ -19,7 +19,7 @@ pub use snapshot::Snapshot;
 mod batch;
 mod connection;
 mod failure;
-mod features;
+mod rows;
 mod schema;
 mod snapshot;
 
