@@ -21,9 +21,9 @@ pub use snapshot::Snapshot;
 mod batch;
 mod connection;
 mod failure;
-mod features;
 #[cfg(feature = "library")]
 mod queue;
+mod rows;
 mod schema;
 mod snapshot;
 

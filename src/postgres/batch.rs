@@ -1,7 +1,7 @@
 //! Adds tracks: a batch at a time, in one transaction.
 
 use super::failure::Failure;
-use super::{LIVE, Store, features};
+use super::{LIVE, Store, rows};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::store::segment::SegmentBuilder;
@@ -98,7 +98,7 @@ impl Store {
     /// As [`config`](Self::config).
     pub fn batch(&self) -> Result<Batch> {
         let config = self.config()?;
-        let builder = SegmentBuilder::new(&config);
+        let builder = SegmentBuilder::with_keys(&config, rows::key);
         Ok(Batch { config_id: config.id(), builder, tracks: Vec::new() })
     }
 
@@ -206,7 +206,7 @@ impl Store {
         let number: i32 = transaction.query_typed_one(&statement, &[])?.try_get(0)?;
         self.copy_places(&mut transaction, batch, first, number)?;
         self.copy_features(&mut transaction, batch, first)?;
-        let mut lists = SlotWriter::new(builder.blocks(), hashes);
+        let mut lists = SlotWriter::new(builder.blocks(), hashes, rows::HASHES_OF_SLOT);
         let statement = self.sql(COPY_POSTINGS);
         let mut rows = binary(&mut transaction, &statement, &POSTINGS)?;
         let mut put = |slot: u32, bytes: &[u8]| match bytes {
@@ -345,11 +345,11 @@ impl Store {
         for placed in batch.builder.placed() {
             let id = i64::from(first + placed.id.0);
             let of_track = &lengths[placed.blocks.0 as usize..placed.blocks.1 as usize];
-            for (part, of_part) in (0i32..).zip(of_track.chunks(features::PART_BLOCKS as usize)) {
+            for (part, of_part) in (0i32..).zip(of_track.chunks(rows::PART_BLOCKS as usize)) {
                 let length = of_part.iter().map(|&length| usize::from(length)).sum();
                 let (here, later) = bytes.split_at(length);
                 bytes = later;
-                features::pack(of_part, here, &mut row);
+                rows::pack(of_part, here, &mut row);
                 rows.write(&[&id, &part, &row])?;
             }
         }

@@ -1,14 +1,15 @@
 //! One state of the collection, as a search reads it.
 
+use super::Store;
 use super::batch::BUCKET_BLOCKS;
 use super::failure::Failure;
+use super::rows::{self, key};
 use super::schema::corrupt;
-use super::{Store, features};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::landmark::{HASH_BITS, Landmark, LandmarkHash};
 use crate::store::block::BlockCoder;
-use crate::store::segment::slots::{Slots, key};
+use crate::store::segment::slots::Slots;
 use crate::store::{
     self, Excerpt, Excerpted, FirstLook, Found, PostingList, Totals, TrackEntry, blocks_of_frames,
 };
@@ -114,7 +115,11 @@ impl Snapshot {
                     let next = end.checked_add(blocks).filter(|&end| end <= MOST_BLOCKS);
                     let line = end..next.ok_or(Error::IndexFull)?;
                     end = line.end;
-                    batches.push(Batch { id, line, slots: Slots::new(blocks, shift) });
+                    batches.push(Batch {
+                        id,
+                        line,
+                        slots: Slots::new(blocks, shift, rows::HASHES_OF_SLOT),
+                    });
                 }
                 1 => {
                     let id: i32 = row.try_get(1).map_err(told)?;
@@ -495,7 +500,7 @@ impl Placed {
         let (peaks, words) = (&mut excerpt.peaks, &mut excerpt.sub_fingerprints);
         let all = (blocks, self.words);
         let decoded =
-            features::decode(coder, bytes.unwrap_or_default(), &(start..end), all, peaks, words);
+            rows::decode(coder, bytes.unwrap_or_default(), &(start..end), all, peaks, words);
         decoded.ok_or_else(damaged)?;
         Ok(excerpt)
     }
@@ -569,4 +574,4 @@ impl Store {
 }
 
 // The functions of the database have these numbers written out.
-const _: () = assert!(BUCKET_BLOCKS == 1 << 8 && features::PART_BLOCKS == 4);
+const _: () = assert!(BUCKET_BLOCKS == 1 << 8 && rows::PART_BLOCKS == 4);

@@ -70,6 +70,7 @@ CREATE TABLE earmark.features (
 );
 -- They do not compress.
 ALTER TABLE earmark.features ALTER COLUMN bytes SET STORAGE EXTERNAL;
+ALTER TABLE earmark.features SET (toast_tuple_target = 8160);
 
 CREATE TABLE earmark.postings (
     batch integer NOT NULL,
@@ -78,6 +79,7 @@ CREATE TABLE earmark.postings (
     PRIMARY KEY (batch, slot)
 );
 ALTER TABLE earmark.postings ALTER COLUMN lists SET STORAGE EXTERNAL;
+ALTER TABLE earmark.postings SET (toast_tuple_target = 8160);
 
 -- Functions, so that a statement is planned once for each connection, in the one way that is right: by
 -- looking each key up, without a compiler, whatever the tables' statistics are.

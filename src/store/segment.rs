@@ -14,7 +14,7 @@ use crate::tags::Tags;
 use crate::units::TrackId;
 use checked::Checked;
 use layout::{Footer, GROUP_BLOCKS, NameRecord, SECTIONS, TrackRecord};
-use slots::{List, Slots, key};
+use slots::{HASHES_OF_SLOT, List, Slots, key};
 use std::ops::Range;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -74,7 +74,7 @@ impl<D: AsRef<[u8]>> Segment<D> {
         }
         Ok(Self {
             data: Checked::new(data, footer.pages_end(), path),
-            slots: Slots::new(footer.blocks(), footer.slot_shift()),
+            slots: Slots::new(footer.blocks(), footer.slot_shift(), HASHES_OF_SLOT),
             footer,
             coder: BlockCoder::new(config),
         })

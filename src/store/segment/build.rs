@@ -33,12 +33,19 @@ pub(crate) struct SegmentBuilder {
     features: Vec<u8>,
     /// The hash's key, and below it the block.
     postings: Vec<u64>,
+    /// Gives the key of a hash.
+    key: fn(u32) -> u32,
     frames: u64,
     duration_s: f64,
 }
 
 impl SegmentBuilder {
     pub fn new(config: &Config) -> Self {
+        Self::with_keys(config, key)
+    }
+
+    /// Of postings in an order of the caller's.
+    pub fn with_keys(config: &Config, key: fn(u32) -> u32) -> Self {
         Self {
             config: config.clone(),
             coder: BlockCoder::new(config),
@@ -48,6 +55,7 @@ impl SegmentBuilder {
             lengths: Vec::new(),
             features: Vec::new(),
             postings: Vec::new(),
+            key,
             frames: 0,
             duration_s: 0.0,
         }
@@ -100,7 +108,7 @@ impl SegmentBuilder {
             let frame = landmark.time.saturating_add(STEPS / 2) / STEPS;
             let block = first_block + (frame / self.coder.frames()).min(blocks - 1);
             let hash = landmark.hash(&self.config.landmarks);
-            self.postings.push(u64::from(key(hash.0)) << 32 | u64::from(block));
+            self.postings.push(u64::from((self.key)(hash.0)) << 32 | u64::from(block));
         }
         self.names.push(NameRecord {
             hash: name_hash(&info.name).into(),
@@ -265,7 +273,7 @@ impl SegmentBuilder {
 
     /// Begins another segment, and gives the memory back.
     pub fn clear(&mut self) {
-        *self = Self::new(&self.config);
+        *self = Self::with_keys(&self.config, self.key);
     }
 }
 

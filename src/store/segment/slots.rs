@@ -4,8 +4,8 @@ use crate::landmark::HASH_BITS;
 use crate::store::bits::{BitReader, BitWriter, ones};
 use crate::store::postings::{self, Blocks, CHOICES, Widths};
 
-/// Hashes of a slot, about: each is passed over on the way to those after it.
-const HASHES_OF_SLOT: u64 = 8;
+/// Hashes of a slot of a segment, about: each is passed over on the way to those after it.
+pub(crate) const HASHES_OF_SLOT: u64 = 8;
 
 /// The order of hashes in a segment is that of their keys, so that they are spread evenly over the slots:
 /// hashes of music are not.
@@ -14,15 +14,17 @@ pub(crate) fn key(hash: u32) -> u32 {
     hash.wrapping_mul(0x9e37_79b1) & ((1 << HASH_BITS) - 1)
 }
 
-/// How many bits of a key its slot leaves open, if there are so many hashes.
-fn slot_shift(hashes: u64) -> u32 {
-    let slots = (hashes / HASHES_OF_SLOT).max(1).ilog2();
+/// How many bits of a key its slot leaves open, if there are so many hashes, and should be so many in a
+/// slot.
+fn slot_shift(hashes: u64, of_slot: u64) -> u32 {
+    let slots = (hashes / of_slot).max(1).ilog2();
     HASH_BITS - slots.min(HASH_BITS)
 }
 
-/// Low bits of the step from a key to the next in its slot, where these are about [`HASHES_OF_SLOT`].
-fn step_bits(shift: u32) -> u32 {
-    shift.saturating_sub(HASHES_OF_SLOT.ilog2() + 1)
+/// Low bits of the step from a key to the next in its slot, where these are about so many. What is above
+/// them is below 32.
+fn step_bits(shift: u32, of_slot: u64) -> u32 {
+    shift.saturating_sub((of_slot.ilog2() + 1).min(5))
 }
 
 /// Number of bits of a block's number, of so many.
@@ -44,11 +46,11 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// For postings in so many blocks. `shift` is [`HASH_BITS`] at most.
-    pub fn new(blocks: u32, shift: u32) -> Self {
-        let block_bits = block_bits(blocks);
+    /// For postings in so many blocks, with about so many hashes in a slot. `shift` is [`HASH_BITS`] at most.
+    pub fn new(blocks: u32, shift: u32, of_slot: u64) -> Self {
+        let (block_bits, shift) = (block_bits(blocks), shift.min(HASH_BITS));
         let single = Widths { narrow: block_bits, wide: block_bits };
-        Self { shift: shift.min(HASH_BITS), step_bits: step_bits(shift), single, blocks }
+        Self { shift, step_bits: step_bits(shift, of_slot), single, blocks }
     }
 
     pub fn shift(&self) -> u32 {
@@ -150,9 +152,9 @@ pub(crate) struct SlotWriter {
 }
 
 impl SlotWriter {
-    /// For postings in so many blocks, of about so many hashes.
-    pub fn new(blocks: u32, hashes: u64) -> Self {
-        let slots = Slots::new(blocks, slot_shift(hashes));
+    /// For postings in so many blocks, of about so many hashes, of which so many are in a slot.
+    pub fn new(blocks: u32, hashes: u64, of_slot: u64) -> Self {
+        let slots = Slots::new(blocks, slot_shift(hashes, of_slot), of_slot);
         Self { slots, slot: BitWriter::default(), number: 0, next: 0, hashes: 0, postings: 0 }
     }
 

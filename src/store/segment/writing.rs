@@ -2,7 +2,7 @@
 
 use crate::store::segment::checked::{PAGE_BYTES, checksum};
 use crate::store::segment::layout::{FooterRecord, Head, MAGIC, SECTIONS, VERSION};
-use crate::store::segment::slots::SlotWriter;
+use crate::store::segment::slots::{HASHES_OF_SLOT, SlotWriter};
 use std::io::{self, Write};
 use zerocopy::IntoBytes;
 
@@ -79,7 +79,7 @@ pub(super) struct PostingsWriter {
 impl PostingsWriter {
     /// For so many blocks, and about so many hashes.
     pub fn new(blocks: u32, hashes: u64) -> Self {
-        Self { lists: SlotWriter::new(blocks, hashes), starts: vec![0], written: 0 }
+        Self { lists: SlotWriter::new(blocks, hashes, HASHES_OF_SLOT), starts: vec![0], written: 0 }
     }
 
     pub fn shift(&self) -> u32 {

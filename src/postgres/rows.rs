@@ -1,10 +1,24 @@
-//! The rows of features: some blocks of a track each.
+//! What is in the rows of features and postings.
 
 use crate::peaks::Peak;
 use crate::store::block::BlockCoder;
 use std::ops::Range;
 
-/// Blocks of a row: so few that little is read beside what lies under a clip, so many that what a row
+/// Hashes of a slot, which is a row of postings, if they were spread evenly. They are not: it is seven
+/// times as many in the slots that there are, among 1,000 tracks.
+pub(super) const HASHES_OF_SLOT: u64 = 4;
+
+/// The order of hashes: those of neighbouring cells have keys that differ in their lowest bits, since a
+/// search looks these up together. The lowest three bits of the time difference, the frequency difference
+/// and the frequency are interleaved; above them stands the rest.
+pub(super) fn key(hash: u32) -> u32 {
+    let spread = |low: u32| (low & 1) | (low & 2) << 2 | (low & 4) << 4;
+    let (time, delta, bin) = (hash & 0x1f, hash >> 5 & 0xff, hash >> 13);
+    let near = spread(time) | spread(delta) << 1 | spread(bin) << 2;
+    (bin >> 3) << 16 | (delta >> 3) << 11 | (time >> 3) << 9 | near
+}
+
+/// Blocks of a row of features: so few that little is read beside what lies under a clip, so many that what a row
 /// takes beside its bytes is little.
 pub(super) const PART_BLOCKS: u32 = 4;
 
@@ -44,4 +58,22 @@ pub(super) fn decode(
         bytes = rest;
     }
     bytes.is_empty().then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::landmark::HASH_BITS;
+
+    #[test]
+    fn each_hash_has_a_key_of_its_own_and_neighbours_have_near_ones() {
+        let mut taken = vec![false; 1 << HASH_BITS];
+        for hash in 0..1 << HASH_BITS {
+            assert!(!std::mem::replace(&mut taken[key(hash) as usize], true), "{hash}");
+        }
+        // One farther in each coordinate.
+        for step in [1, 1 << 5, 1 << 13] {
+            assert_eq!(key(0x0a5_5a5a & !step) >> 3, key(0x0a5_5a5a & !step | step) >> 3);
+        }
+    }
 }
