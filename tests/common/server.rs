@@ -117,6 +117,15 @@ impl Server {
         }
     }
 
+    /// Sends a signal to all its processes, which go on as far as that lets them.
+    pub fn signal(&self, signal: &str) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Running { pid, .. }) = &*running {
+            let group = format!("-{pid}");
+            let _ = Command::new("kill").args([&format!("-{signal}"), "--", &group]).status();
+        }
+    }
+
     /// Connects as one who may do everything.
     pub fn url(&self) -> String {
         let password = PASSWORD.replace(' ', "%20");

@@ -7,5 +7,6 @@ mod opening;
 #[cfg(feature = "library")]
 mod queue;
 mod same;
+mod shards;
 #[cfg(feature = "library")]
 mod sharing;
