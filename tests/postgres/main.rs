@@ -5,6 +5,8 @@ mod common;
 
 mod opening;
 #[cfg(feature = "library")]
+mod programs;
+#[cfg(feature = "library")]
 mod queue;
 mod same;
 mod shards;
