@@ -24,6 +24,8 @@ mod patience;
 
 /// While others work, it is looked so often whether there is something left to do.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// So long until what is under way is counted again.
+const SHORTLY: Duration = Duration::from_millis(10);
 /// The progress of all is told so often, if looking at it takes no more than a twentieth of the time.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -217,6 +219,10 @@ impl Work for Working<'_> {
     fn more(&mut self) -> Result<More> {
         if self.report.cancelled {
             return Ok(More::End);
+        }
+        // Where files fail faster than that can be written down, others should have the rest.
+        if self.leases.len() >= 2 * self.claim {
+            return Ok(More::Later(SHORTLY));
         }
         let leases = patiently(self.progress, || self.queue.claim(self.claim))?;
         if leases.is_empty() {

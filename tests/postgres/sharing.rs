@@ -90,7 +90,7 @@ fn two_workers_share_a_list_and_do_each_file_once() {
     let report = sync(&store, folder.path(), &options());
     assert_eq!((report.found, report.skipped, report.added), (42, 40, 2));
     assert_eq!(report.tracks, 41);
-    let found = store.search(&query(&music(6.0, 300)), &MatchConfig::default()).unwrap();
+    let found = store.search(&query(&music(7.0, 300)), &MatchConfig::default()).unwrap();
     assert!(found[0].name.ends_with("/1/song 1.wav"));
     assert!(store.search(&query(&music(6.0, 1)), &MatchConfig::default()).unwrap().is_empty());
     // What failed is tried again on request only.

@@ -74,7 +74,7 @@ pub struct QueueFailure {
 }
 
 impl Queue {
-    /// How far the list is. The server looks at all of it: a million files take about half a second.
+    /// How far the list is. The server looks at all of it: a million files take 0.2 s.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).
