@@ -13,22 +13,31 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 pub use batch::Batch;
+pub use compact::{CompactOptions, Compacted};
 pub use connection::Traffic;
+pub use health::{BatchStats, Damage, Stats};
 #[cfg(feature = "library")]
 pub use queue::{Finished, Lease, Queue, QueueFailure, QueueFile, QueueProgress, QueuePut};
 pub use snapshot::Snapshot;
 
 mod batch;
+mod compact;
 mod connection;
 mod failure;
+mod health;
 #[cfg(feature = "library")]
 mod queue;
 mod rows;
 mod schema;
 mod snapshot;
+mod tracks;
 
-/// The state of a batch that counts.
+/// The states of a batch: being written by a merge; counting; merged, and kept for snapshots that have it;
+/// being deleted.
+const BUILDING: i16 = 0;
 const LIVE: i16 = 1;
+const OBSOLETE: i16 = 2;
+const DROPPING: i16 = 3;
 
 /// A collection in a PostgreSQL database.
 ///

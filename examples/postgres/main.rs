@@ -7,11 +7,11 @@
 mod measure;
 
 use clap::{Parser, Subcommand};
-use earmark::postgres::Store;
+use earmark::postgres::{CompactOptions, Store};
 use earmark::{Error, Fingerprinter, Index, MatchConfig, TrackInfo};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Keeps a collection in PostgreSQL
 #[derive(Parser)]
@@ -34,7 +34,24 @@ enum Action {
         /// Tracks that are added, at most
         #[arg(long, default_value_t = usize::MAX)]
         most: usize,
+        /// Also add them to a new index of that name, to compare the time
+        #[arg(long)]
+        beside: Option<PathBuf>,
     },
+    /// Merge batches, and delete what merges left
+    Compact {
+        url: String,
+        /// Make one batch of all
+        #[arg(long)]
+        all: bool,
+        /// Delete at once what was merged, though there may be snapshots that have it
+        #[arg(long)]
+        now: bool,
+    },
+    /// Tell how large it is, and what takes up how much
+    Stats { url: String },
+    /// Read everything, and name what is damaged; exit status 1 if anything is
+    Verify { url: String },
     /// Find clips
     Match {
         url: String,
@@ -55,7 +72,12 @@ enum Action {
 
 fn main() -> ExitCode {
     let done = match Options::parse().action {
-        Action::Import { url, index, batch, most } => import(&url, &index, batch, most),
+        Action::Import { url, index, batch, most, beside } => {
+            import(&url, &index, batch, most, beside)
+        }
+        Action::Compact { url, all, now } => compact(&url, all, now),
+        Action::Stats { url } => stats(&url),
+        Action::Verify { url } => verify(&url),
         Action::Match { url, clips } => find(&url, &clips),
         Action::Measure { url, index, list, clients } => {
             measure::measure(&url, &index, &list, clients)
@@ -70,29 +92,85 @@ fn main() -> ExitCode {
     }
 }
 
-fn import(url: &str, index: &Path, size: usize, most: usize) -> Result<ExitCode, Error> {
+fn import(
+    url: &str,
+    index: &Path,
+    size: usize,
+    most: usize,
+    beside: Option<PathBuf>,
+) -> Result<ExitCode, Error> {
     let reader = Index::open(index)?.reader();
     let store = Store::connect(url)?;
     store.migrate(reader.config())?;
-    let (mut batch, mut added, mut seconds) = (store.batch()?, 0, 0.0);
-    let mut commit = |batch| {
-        let begun = Instant::now();
-        let ids = store.commit(batch)?;
-        seconds += begun.elapsed().as_secs_f64();
-        added += ids.len();
-        println!("{added} tracks, {seconds:.1} s");
-        Ok::<_, Error>(())
-    };
-    for entry in reader.tracks().take(most) {
-        let entry = entry?;
-        let fingerprint = reader.fingerprint(entry.id)?;
-        batch.add(TrackInfo { name: entry.name, tags: entry.tags }, &fingerprint)?;
-        if batch.len() >= size {
-            commit(std::mem::replace(&mut batch, store.batch()?))?;
+    let beside = beside.map(|path| Index::create(path, reader.config().clone())).transpose()?;
+    let mut writer = beside.as_ref().map(Index::writer).transpose()?;
+    let (mut here_s, mut there_s) = (0.0, 0.0);
+    let mut tracks = reader.tracks().take(most);
+    let mut added = 0;
+    loop {
+        let mut some = Vec::with_capacity(size);
+        for entry in tracks.by_ref().take(size) {
+            let entry = entry?;
+            let fingerprint = reader.fingerprint(entry.id)?;
+            some.push((TrackInfo { name: entry.name, tags: entry.tags }, fingerprint));
         }
+        if some.is_empty() {
+            break;
+        }
+        let begun = Instant::now();
+        store.add(some.iter().map(|(info, fingerprint)| (info.clone(), fingerprint)))?;
+        there_s += begun.elapsed().as_secs_f64();
+        if let Some(writer) = &mut writer {
+            let begun = Instant::now();
+            for (info, fingerprint) in &some {
+                writer.add(info.clone(), fingerprint)?;
+            }
+            writer.commit()?;
+            here_s += begun.elapsed().as_secs_f64();
+        }
+        added += some.len();
+        println!("{added} tracks, PostgreSQL {there_s:.1} s, index {here_s:.1} s");
     }
-    commit(batch)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn compact(url: &str, all: bool, now: bool) -> Result<ExitCode, Error> {
+    let mut options = CompactOptions::default();
+    options.all = all;
+    if now {
+        options = options.grace(Duration::ZERO);
+    }
+    let begun = Instant::now();
+    let done = Store::connect(url)?.compact_with(&options)?;
+    println!(
+        "{} batches became {}; deleted {} old ones and {} removed tracks; {:.1} s",
+        done.merged,
+        done.made,
+        done.deleted,
+        done.tracks,
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stats(url: &str) -> Result<ExitCode, Error> {
+    let stats = Store::connect(url)?.stats()?;
+    println!("{} tracks, {:.1} hours", stats.tracks, stats.duration_s / 3600.0);
+    println!("{} postings of {} hashes", stats.postings, stats.hashes);
+    println!("{} batches, and {} that do not count", stats.batches.len(), stats.others);
+    println!("{:>10.1} MB", stats.bytes as f64 / 1e6);
+    for (table, bytes) in &stats.tables {
+        println!("{:>10.1} MB of {table}", *bytes as f64 / 1e6);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(url: &str) -> Result<ExitCode, Error> {
+    let damage = Store::connect(url)?.verify()?;
+    for damage in &damage {
+        println!("{damage:?}");
+    }
+    Ok(if damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn find(url: &str, clips: &[PathBuf]) -> Result<ExitCode, Error> {

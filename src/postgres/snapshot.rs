@@ -555,22 +555,6 @@ impl Store {
     pub(super) fn told(&self, action: &'static str, error: ::postgres::Error) -> Error {
         Failure::Server(error).when(action)
     }
-
-    /// What is known of some tracks, also of removed ones.
-    pub(super) fn entries(&self, ids: &[i64]) -> Result<Vec<TrackEntry>> {
-        let statement = self.sql(
-            "SELECT t.id, t.duration_s, earmark.checked(t.name), earmark.checked(t.title),
-             earmark.checked(t.artist), earmark.checked(t.album), t.track_number,
-             earmark.checked(t.isrc), earmark.checked(t.musicbrainz_id)
-             FROM earmark.tracks t WHERE t.id = ANY ($1)",
-        );
-        let rows = self.ask("find tracks", &statement, [(&ids as _, Type::INT8_ARRAY)])?;
-        let entry = |row: &Row| {
-            let id: i64 = row.try_get(0)?;
-            entry(row, TrackId(id as u32), 1)
-        };
-        rows.iter().map(|row| entry(row).map_err(|error| error.when("find tracks"))).collect()
-    }
 }
 
 // The functions of the database have these numbers written out.

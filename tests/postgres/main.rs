@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod changing;
 mod opening;
 #[cfg(feature = "library")]
 mod programs;
