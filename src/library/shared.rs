@@ -328,7 +328,7 @@ impl Working<'_> {
                     self.progress.done(&lease.path, &done);
                 }
                 Finished::Lost => {
-                    let note = "left out: its lease ended, or it has changed meanwhile";
+                    let note = "left out: its lease ended, it has changed, or it was done before";
                     self.progress.noted(&lease.path, note);
                 }
                 Finished::Failed(error) => {

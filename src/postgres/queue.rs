@@ -44,11 +44,13 @@ const MOST_REASON_BYTES: usize = 2000;
 ///     for lease in leases {
 ///         match make(&lease.path) {
 ///             Ok((tags, fingerprint)) => made.push((lease, tags, fingerprint)),
-///             Err(reason) => queue.fail(&lease, FailureKind::Undecodable, &reason)?,
+///             Err(reason) => {
+///                 queue.fail(&lease, FailureKind::Undecodable, &reason)?;
+///             }
 ///         }
 ///         queue.renew()?; // More often than leases end.
 ///     }
-///     queue.finish(made)?;
+///     queue.finish(&made)?;
 /// }
 /// # Ok::<(), earmark::Error>(())
 /// ```
@@ -170,7 +172,8 @@ impl Queue {
                 LIMIT $3 FOR UPDATE SKIP LOCKED
             )
             UPDATE earmark.files f SET
-                state = 'leased', worker = $1, lease = nextval('earmark.leases'), tries = f.tries + 1,
+                state = 'leased', worker = $1, lease = nextval('earmark.leases'),
+                tries = least(f.tries, 1000000000) + 1,
                 due = clock_timestamp() + make_interval(secs => $2)
             FROM next WHERE f.hash = next.hash
             RETURNING f.hash, f.name, f.path, f.bytes, f.tries, f.lease";

@@ -10,7 +10,7 @@ CREATE TABLE earmark.files (
     bytes bigint NOT NULL,
     modified_ns bigint NOT NULL,
     state text NOT NULL CHECK (state IN ('waiting', 'leased', 'done', 'failed')),
-    due timestamptz,
+    due timestamptz CHECK (isfinite(due)),
     tries integer NOT NULL DEFAULT 0,
     worker bigint,
     lease bigint,

@@ -94,6 +94,46 @@ fn any_path_comes_back_as_it_was() {
     );
 }
 
+/// Whoever may write into the table gets no worker to panic, to hang, or to take memory without a limit.
+#[test]
+fn what_others_write_into_the_list_does_no_harm() {
+    let Some(server) = Server::shared() else { return };
+    let (store, schema) = named(&server);
+    let queue = Queue::open(&store).unwrap();
+    queue.put(files(1)).unwrap();
+    let mut client = server.client();
+    let mut set = |what: &str| {
+        let statement = format!("UPDATE {schema}.files SET {what} WHERE state <> 'done'");
+        client.batch_execute(&statement).is_ok()
+    };
+    for refused in [
+        "name = repeat('x', 2000000)",
+        "path = convert_to(repeat('x', 2000000), 'UTF8')",
+        "hash = ''",
+        "state = 'other'",
+        "state = 'failed'",
+        "due = NULL",
+        "due = 'infinity'",
+        "failure = repeat('x', 200)",
+        "reason = repeat('x', 20000)",
+    ] {
+        assert!(!set(refused), "{refused}");
+    }
+    assert!(set("name = '', path = '', bytes = -5, modified_ns = -1, tries = 2147483647"));
+    assert!(queue.claim(5).unwrap().is_empty(), "tried too often");
+    let failure = queue.failures(5).unwrap().remove(0);
+    assert_eq!((failure.path.as_path(), failure.tries), (std::path::Path::new(""), 1_000_000_001));
+    assert!(set(
+        "state = 'waiting', due = 'epoch', tries = -2147483648, failure = 'x', reason = 'y'"
+    ));
+    let lease = queue.claim(5).unwrap().remove(0);
+    assert_eq!((lease.bytes, lease.tries), (0, 0));
+    // A worker who had a file that it does not know is told so, too.
+    assert!(set("lease = NULL, worker = 7"));
+    let finished = queue.finish(&[(lease, Tags::default(), print(1))]).unwrap();
+    assert!(matches!(finished[..], [Finished::Lost]));
+}
+
 #[test]
 fn no_file_is_leased_to_two_workers() {
     let Some(server) = Server::shared() else { return };

@@ -68,6 +68,18 @@ fn three_servers_answer_as_one_index_and_one_that_is_down_is_told() {
         }
     }
     assert!(found > 10, "{found}");
+    // A clear clip, of a track on the first: none of them looks at everything.
+    let stores: Vec<Store> = servers
+        .iter()
+        .map(|server| Store::connect(&server.url()).unwrap().in_schema("sharded").unwrap())
+        .collect();
+    let counted = Shards::new(stores.iter().cloned().map(|store| {
+        store.config().unwrap();
+        Shard::opened_by("counted", move || store.snapshot())
+    }));
+    assert!(!counted.search(&clips[0], &plain).unwrap().is_empty());
+    let trips: Vec<u64> = stores.iter().map(|store| store.traffic().round_trips()).collect();
+    assert!(trips.iter().all(|trips| (1..=3).contains(trips)), "{trips:?}");
 
     // One is down, with connections that were used before, and with new ones.
     servers[1].end("KILL");

@@ -169,6 +169,35 @@ fn a_file_that_cannot_be_read_is_tried_again_and_its_failure_is_kept() {
     assert!(failure.reason.contains("the cable is cut"), "{}", failure.reason);
 }
 
+#[test]
+fn a_server_that_is_killed_and_comes_back_ends_no_sync() {
+    let Some(server) = Server::start(&[]) else { return };
+    let (store, schema) = named(&server);
+    let folder = folder(40);
+    let (mut slow, queue) = (options(), Queue::open(&store).unwrap());
+    slow.opener = Arc::new(|path: &Path| {
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(Box::new(File::open(path)?))
+    });
+    let reports: Vec<SyncReport> = std::thread::scope(|scope| {
+        let run = || scope.spawn(|| sync(&store, folder.path(), &slow));
+        let threads = [run(), run()];
+        for tracks in [1, 15] {
+            let begun = Instant::now();
+            while queue.progress().unwrap().done < tracks {
+                assert!(begun.elapsed() < Duration::from_secs(60));
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            server.end("KILL");
+            server.begin();
+        }
+        threads.map(|thread| thread.join().unwrap()).into()
+    });
+    assert_eq!(tracks(&server, &schema), names(folder.path(), 40), "{reports:?}");
+    let progress = queue.progress().unwrap();
+    assert_eq!((progress.done, progress.failed), (40, 0), "{reports:?}");
+}
+
 /// A worker in a process of its own, which reads slowly. It is this test program.
 fn worker(server: &Server, schema: &str, folder: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())

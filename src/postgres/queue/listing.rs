@@ -74,7 +74,7 @@ pub struct QueueFailure {
 }
 
 impl Queue {
-    /// How far the list is. The server looks at all of it: a million files take 0.2 s.
+    /// How far the list is. The server looks at all of it: 17 ms for 100,000 files.
     ///
     /// # Errors
     /// As [`claim`](Self::claim).
