@@ -116,7 +116,7 @@ struct Sync {
     paths: Vec<PathBuf>,
     /// A collection in PostgreSQL instead of a folder, which other machines may fill at the same time.
     /// What the URL leaves out comes from PGHOST, PGUSER, PGPASSWORD and so on
-    #[arg(long, value_name = "URL", conflicts_with_all = ["prune", "verify"])]
+    #[arg(long, value_name = "URL", conflicts_with = "verify")]
     store: Option<String>,
     /// With --store: how long other machines wait for the files of one that was killed
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]

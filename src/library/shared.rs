@@ -13,10 +13,10 @@ use crate::postgres::{Finished, Lease, Queue, QueueFile, Store};
 use crate::store::Store as _;
 use crate::tags::Tags;
 use patience::patiently;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 ///
 /// Files that are new, or have another size or time, are decoded; a track's name is its
 /// [path](super::track_name). Files are not compared by their contents here: one that was moved is decoded
-/// again, a copy is a track of its own, and what is gone is kept.
+/// again, and a copy is a track of its own. Batches that are due are [merged](Store::compact) meanwhile.
 #[derive(Debug)]
 pub struct SharedSync {
     store: Store,
@@ -84,8 +84,7 @@ impl SharedSync {
     /// their reasons. A connection that is lost is tried again for a minute.
     ///
     /// # Errors
-    /// [`Error::Config`] for what is not possible here: `prune` and `verify_content`. [`Error::Postgres`]
-    /// where the server refuses, or is not there for too long. What was committed stays, and the next run goes
+    /// [`Error::Config`] for `verify_content`, which is not possible here. [`Error::Postgres`] where the server refuses, or is not there for too long. What was committed stays, and the next run goes
     /// on.
     pub fn run(
         &self,
@@ -93,11 +92,9 @@ impl SharedSync {
         options: &SyncOptions,
         progress: &dyn Progress,
     ) -> Result<SyncReport> {
-        for (field, set) in [("prune", options.prune), ("verify_content", options.verify_content)] {
-            if set {
-                let expected = "false where many machines share a list of files".into();
-                return Err(Error::Config { field, value: "true".into(), expected });
-            }
+        if options.verify_content {
+            let expected = "false where many machines share a list of files".into();
+            return Err(Error::Config { field: "verify_content", value: "true".into(), expected });
         }
         let begun = Instant::now();
         let roots: Vec<PathBuf> = roots.into_iter().map(|root| root.as_ref().into()).collect();
@@ -114,6 +111,9 @@ impl SharedSync {
             let released = self.queue.release();
             report.left = released.unwrap_or_default();
             worked?;
+        }
+        if options.prune && !report.cancelled {
+            self.prune(&scan, &mut report)?;
         }
         progress.shared(&self.queue.progress()?);
         let totals = self.store.snapshot()?.totals()?;
@@ -151,6 +151,27 @@ impl SharedSync {
         Ok(())
     }
 
+    /// Removes what is gone below roots that could be read, and are not suddenly without any audio file.
+    fn prune(&self, scan: &Scan, report: &mut SyncReport) -> Result<()> {
+        let there: HashSet<&Path> = scan.files.iter().map(|file| file.path.as_path()).collect();
+        let others: HashSet<&Path> = scan.other_names.iter().map(|(path, _)| &**path).collect();
+        let holds_audio = |root: &&PathBuf| {
+            let holds = there.iter().chain(&others).any(|path| path.starts_with(root));
+            if !holds {
+                let why = "it holds no audio file: nothing of it is removed".into();
+                report.unavailable.push(((*root).clone(), why));
+            }
+            holds
+        };
+        let roots: Vec<&PathBuf> = scan.roots.iter().filter(holds_audio).collect();
+        report.pruned = self.queue.forget(|path| {
+            roots.iter().any(|root| path.starts_with(root))
+                && !there.contains(path)
+                && !scan.unread.iter().any(|(unread, _)| path.starts_with(unread))
+        })?;
+        Ok(())
+    }
+
     fn work(
         &self,
         report: &mut SyncReport,
@@ -167,7 +188,16 @@ impl SharedSync {
             known: Arc::default(),
         };
         let (stop, stopped) = channel::<()>();
+        let (batches, added) = channel::<()>();
         thread::scope(|scope| {
+            let merging = scope.spawn(move || {
+                let mut merged = Ok(());
+                while added.recv().is_ok() {
+                    while added.try_recv().is_ok() {}
+                    merged = self.store.compact().map(drop);
+                }
+                merged
+            });
             scope.spawn(move || {
                 let every = self.queue.lease_time() / 3;
                 while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
@@ -177,6 +207,7 @@ impl SharedSync {
             });
             let mut working = Working {
                 queue: &self.queue,
+                batches: &batches,
                 options,
                 progress,
                 report,
@@ -190,7 +221,11 @@ impl SharedSync {
                 tell_at: Instant::now(),
             };
             let worked = pipeline::run_work(setup, &mut working).and_then(|()| working.commit());
-            drop(stop);
+            drop((stop, batches));
+            // Another run may do that.
+            if let Ok(Err(error)) = merging.join() {
+                progress.noted(Path::new("batches"), &format!("not merged: {error}"));
+            }
             worked
         })
     }
@@ -199,6 +234,8 @@ impl SharedSync {
 /// One process at work.
 struct Working<'a> {
     queue: &'a Queue,
+    /// Hears of each batch that is added.
+    batches: &'a Sender<()>,
     options: &'a SyncOptions,
     progress: &'a dyn Progress,
     report: &'a mut SyncReport,
@@ -319,6 +356,7 @@ impl Working<'_> {
             return Ok(());
         }
         let finished = patiently(self.progress, || self.queue.finish(&self.made))?;
+        let _ = self.batches.send(());
         self.made_bytes = 0;
         let (made, told) = (std::mem::take(&mut self.made), std::mem::take(&mut self.told));
         for (((lease, ..), done), finished) in made.into_iter().zip(told).zip(finished) {

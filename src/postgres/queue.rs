@@ -17,6 +17,7 @@ pub use listing::{QueueFailure, QueueProgress};
 pub use putting::{QueueFile, QueuePut};
 
 mod finishing;
+mod forgetting;
 mod listing;
 mod putting;
 

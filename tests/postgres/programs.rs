@@ -67,9 +67,9 @@ fn programs_share_a_list_and_one_that_is_killed_leaves_its_files_to_the_others()
 fn what_does_not_go_with_a_store_is_told_and_no_password_is() {
     let mut sync = example("library");
     let url = "postgres://me:hidden@127.0.0.1:1/music";
-    let (code, out, err) = run(sync.args(["sync", "--store", url, "--prune", "Music"]));
+    let (code, out, err) = run(sync.args(["sync", "--store", url, "--verify", "Music"]));
     assert_eq!((code, out.as_str()), (2, ""));
-    assert!(err.contains("--prune"), "{err}");
+    assert!(err.contains("--verify"), "{err}");
     let (code, _, err) = run(example("library").args(["sync", "--store", url, "Music"]));
     assert_eq!(code, 2);
     assert!(err.contains("PostgreSQL: cannot connect") && !err.contains("hidden"), "{err}");

@@ -104,13 +104,51 @@ fn two_workers_share_a_list_and_do_each_file_once() {
 fn what_is_not_possible_with_a_shared_list_is_refused() {
     let Some(server) = Server::shared() else { return };
     let (store, _) = named(&server);
-    let mut pruning = options();
-    pruning.prune = true;
+    let mut verifying = options();
+    verifying.verify_content = true;
     let sync = SharedSync::new(&store).unwrap();
-    let refused = sync.run(["/nowhere"], &pruning, &()).unwrap_err();
-    assert!(matches!(refused, Error::Config { field: "prune", .. }));
+    let refused = sync.run(["/nowhere"], &verifying, &()).unwrap_err();
+    assert!(matches!(refused, Error::Config { field: "verify_content", .. }));
     let report = sync.run(["/nowhere"], &options(), &()).unwrap();
     assert_eq!(report.unavailable.len(), 1);
+}
+
+#[test]
+fn what_is_gone_is_removed_on_request_and_only_below_what_can_be_read() {
+    let Some(server) = Server::shared() else { return };
+    let (store, schema) = named(&server);
+    let (folder, other) = (folder(6), folder(3));
+    let mut pruning = options();
+    pruning.prune = true;
+    let run = |roots: &[&Path], options: &SyncOptions| {
+        SharedSync::new(&store).unwrap().run(roots, options, &()).unwrap()
+    };
+    assert_eq!(run(&[folder.path(), other.path()], &pruning).pruned, 0);
+    fs::remove_file(folder.path().join("1/song 4.wav")).unwrap();
+    fs::remove_file(other.path().join("0/song 0.wav")).unwrap();
+    assert_eq!(run(&[folder.path()], &options()).pruned, 0);
+    assert_eq!(tracks(&server, &schema).len(), 9);
+    // What is gone elsewhere is not looked for.
+    let report = run(&[folder.path()], &pruning);
+    assert_eq!((report.pruned, report.tracks), (1, 8));
+    let want = names(folder.path(), 6).into_iter().filter(|name| !name.contains("song 4"));
+    let mut want: Vec<String> = want.chain(names(other.path(), 3)).collect();
+    want.sort();
+    assert_eq!(tracks(&server, &schema), want);
+    assert!(store.search(&query(&music(6.0, 4)), &MatchConfig::default()).unwrap().is_empty());
+    // A folder that is suddenly empty is not there for once; so is one that cannot be read.
+    fs::rename(other.path().join("1"), folder.path().join("away")).unwrap();
+    fs::rename(other.path().join("0"), folder.path().join("away 0")).unwrap();
+    fs::rename(other.path().join("2"), folder.path().join("away 2")).unwrap();
+    let report = run(&[other.path()], &pruning);
+    assert_eq!((report.pruned, report.unavailable.len()), (0, 1));
+    fs::remove_dir(other.path()).unwrap();
+    let report = run(&[other.path()], &pruning);
+    assert_eq!((report.pruned, report.unavailable.len(), report.tracks), (0, 1, 8));
+    // One that comes again is new.
+    fs::write(folder.path().join("1/song 4.wav"), wav(&music(6.0, 4))).unwrap();
+    let report = run(&[folder.path().join("1").as_path()], &pruning);
+    assert_eq!((report.added, report.pruned, report.tracks), (1, 0, 9));
 }
 
 #[test]
