@@ -177,24 +177,43 @@ impl Store {
         Ok(self.inner.known.get_or_init(|| Known { config: Arc::new(config) }))
     }
 
-    /// Runs something on a connection. `action` is for errors.
+    /// Runs something on a connection that is there for sure. `action` is for errors.
     fn run<T>(
         &self,
         action: &'static str,
         run: impl FnOnce(&mut ::postgres::Client) -> Result<T, failure::Failure>,
     ) -> Result<T> {
+        self.run_on(true, run)?.map_err(|failure| failure.when(action))
+    }
+
+    /// Runs what changes nothing: once more, if the connection was lost.
+    fn read<T>(
+        &self,
+        action: &'static str,
+        mut run: impl FnMut(&mut ::postgres::Client) -> Result<T, failure::Failure>,
+    ) -> Result<T> {
+        match self.run_on(false, &mut run)? {
+            Err(failure) if failure.is_lost() => self.run(action, run),
+            done => done.map_err(|failure| failure.when(action)),
+        }
+    }
+
+    fn run_on<T>(
+        &self,
+        sure: bool,
+        run: impl FnOnce(&mut ::postgres::Client) -> Result<T, failure::Failure>,
+    ) -> Result<Result<T, failure::Failure>> {
         let (mut run, mut done) = (Some(run), None);
-        self.inner.connections.with(&mut |client| {
+        self.inner.connections.with(sure, &mut |client| {
             if let Some(run) = run.take() {
                 done = Some(run(client));
             }
         })?;
-        let closed = || Error::Postgres {
-            action,
-            reason: "there is no connection".into(),
+        done.ok_or_else(|| Error::Postgres {
+            action: "take a connection",
+            reason: "none was given".into(),
             advice: "try again",
             sqlstate: None,
-        };
-        done.ok_or_else(closed)?.map_err(|failure| failure.when(action))
+        })
     }
 }

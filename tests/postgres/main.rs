@@ -3,6 +3,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[global_allocator]
+static ALLOCATOR: common::Refusing = common::Refusing;
+
 mod changing;
+mod damage;
+mod faults;
 mod opening;
 mod same;
