@@ -96,7 +96,7 @@ impl Snapshot {
         let told = |error| self.store.told("open the collection", error);
         let (mut batches, mut removed, mut places) = (Vec::new(), Vec::new(), HashMap::new());
         let (mut tracks_there, mut frames, mut end) = (0u64, 0u64, 0u32);
-        let mut slots = None;
+        let (mut slots, mut calibration) = (None, 0i64);
         for row in &rows {
             let number = |column: usize| -> Result<u32> {
                 let number: i64 = row.try_get(column).map_err(told)?;
@@ -132,6 +132,7 @@ impl Snapshot {
                     let id: i32 = row.try_get(1).map_err(told)?;
                     places.insert(number(2)?, (id, number(3)?, number(4)?));
                 }
+                4 => calibration = row.try_get(2).map_err(told)?,
                 _ => slots = Some(row),
             }
         }
@@ -166,7 +167,9 @@ impl Snapshot {
         };
         let places = tracks.iter().map(place).collect::<Result<_>>()?;
         let totals = Totals::new(self.config.clone(), tracks_there, frames, end);
-        let totals = totals.with_removed(joined);
+        let totals = totals
+            .with_removed(joined)
+            .with_calibration(self.store.calibration_numbered(calibration)?);
         let ids = batches.iter().map(|batch| batch.id).collect();
         let state = State { totals, batches, ids, removed: starts };
         let mut lists = Vec::new();

@@ -67,12 +67,13 @@ pub fn find(
     query: &Query,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    let (analysis, query) = checked(store, query, config)?;
+    let analysis = checked(store, query, config)?;
     let strong: Vec<Peak> = query.peaks().iter().copied().filter(|p| p.rank < QUICK_RANK).collect();
     let landmarks = pair_all(&strong, &analysis.landmarks, QUICK_FAN_OUT);
     let first = store.first_look(&landmarks, config.probe_steps, named(&config.filter))?;
+    let query = &query.calibrated(config.calibration_for(&first.totals)?);
     let scope = scope(&first.totals, &config.filter, &first.blocks);
-    let finder = Finder { store, totals: &first.totals, scope, query: &query, config };
+    let finder = Finder { store, totals: &first.totals, scope, query, config };
     with_names(store, finder.find(&landmarks, &first.found)?)
 }
 
@@ -84,32 +85,31 @@ pub(super) fn find_at(
     offset_s: f64,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    let (_, query) = checked(store, query, config)?;
+    checked(store, query, config)?;
     let first = store.first_look(&[], 0, &[track])?;
     let blocks = first.blocks.into_iter().next().unwrap_or_default();
     if blocks.is_empty() {
         return Err(Error::NoSuchTrack { id: track });
     }
+    let query = &query.calibrated(config.calibration_for(&first.totals)?);
     let scope = Scope::all(&first.totals);
-    let finder = Finder { store, totals: &first.totals, scope, query: &query, config };
+    let finder = Finder { store, totals: &first.totals, scope, query, config };
     with_names(store, finder.find_at(&blocks, offset_s)?)
 }
 
-/// Checks that query and store go together. Gives the store's analysis, and the query as the calibration
-/// has it.
+/// Checks that query and store go together. Gives the store's analysis.
 fn checked(
     store: &(impl Store + ?Sized),
     query: &Query,
     config: &MatchConfig,
-) -> Result<(Arc<Config>, Query)> {
+) -> Result<Arc<Config>> {
     config.validate()?;
     let analysis = store.config()?;
     let expected = analysis.id();
     if query.config_id() != expected {
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
-    let query = query.calibrated(config.calibration_for(expected)?);
-    Ok((analysis, query))
+    Ok(analysis)
 }
 
 /// Adds what is known of the tracks found.
@@ -278,7 +278,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
 
     /// The places that match most of the clip, among those that have all evidence.
     fn matched(&self, findings: &[Findings; 1], alarms: f64) -> Result<Vec<(usize, bool)>> {
-        let Some(gathered) = Gathered::new(findings, self.config)? else {
+        let Some(gathered) = Gathered::new(findings)? else {
             return Ok(Vec::new());
         };
         let judged = gathered.judge(alarms);

@@ -24,6 +24,8 @@ fn read_all(store: &Store, clips: &[Query]) -> (usize, usize) {
             | Error::Version { .. }
             | Error::ConfigMismatch { .. }
             | Error::Postgres { .. }
+            | Error::BadMagic { .. }
+            | Error::CalibrationMismatch { .. }
             | Error::NoSuchTrack { .. },
         ) => failed += 1,
         Err(other) => panic!("{other}"),
