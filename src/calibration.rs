@@ -116,6 +116,14 @@ impl Calibration {
         Self { config_id, ..self }
     }
 
+    /// Checks that it can be used with an analysis.
+    pub(crate) fn check_for(&self, expected: ConfigId) -> Result<()> {
+        if self.config_id != expected {
+            return Err(Error::CalibrationMismatch { expected, found: self.config_id });
+        }
+        self.validate()
+    }
+
     /// Checks that every number is within its range; reading and searching do.
     ///
     /// # Errors
@@ -126,13 +134,7 @@ impl Calibration {
             let (value, expected) = (wrong.to_string(), "-50 to 50".into());
             return Err(Error::Config { field: "log_likelihood_ratio", value, expected });
         }
-        for (field, value, least, most) in self.numbers() {
-            if !(least..=most).contains(&value) {
-                let (value, expected) = (value.to_string(), format!("{least} to {most}"));
-                return Err(Error::Config { field, value, expected });
-            }
-        }
-        Ok(())
+        numbers::check(self.numbers())
     }
 
     /// All numbers but the table's: name, value, least and greatest possible value.

@@ -23,12 +23,26 @@ use mix::mix;
 use source::Watch;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::FormatReader;
 use symphonia::core::packet::Packet;
+
+/// Extensions of the names of audio files that can be read here, in small letters.
+pub const EXTENSIONS: [&str; 24] = [
+    "wav", "wave", "rf64", "bw64", "w64", "aif", "aiff", "aifc", "caf", "flac", "mp1", "mp2",
+    "mp3", "m4a", "m4b", "mp4", "aac", "alac", "ogg", "oga", "opus", "mka", "mkv", "webm",
+];
+
+/// Whether the name of a file ends as those of audio files do: with one of [`EXTENSIONS`], in large or small
+/// letters.
+#[must_use]
+pub fn has_audio_extension(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
 
 /// At most so many samples are in a block,
 const MAX_BLOCK_SAMPLES: usize = 16_384;

@@ -211,6 +211,16 @@ pub enum Error {
         /// The limit, in seconds.
         limit_s: f64,
     },
+    /// A clip was not found in the time that was allowed.
+    #[error(
+        "nothing was found in {after_s:.1} s, which is the limit: {listened_s:.0} s of the clip were searched; allow more time (IdentifyOptions::time_limit) or give a shorter clip"
+    )]
+    OutOfTime {
+        /// Time taken, in seconds.
+        after_s: f64,
+        /// How much of the clip was searched, in seconds.
+        listened_s: f64,
+    },
     /// A recording of more frames than the times of peaks can count.
     #[error("the recording is longer than {limit_s:.0} s: cut it into pieces")]
     RecordingTooLong {
@@ -248,9 +258,12 @@ pub enum Error {
         /// The five characters of the server's SQLSTATE, if the server said it.
         sqlstate: Option<String>,
     },
+    /// A [store](crate::store::Store) that is not one of this crate's failed.
+    #[error("the store of the collection failed: {0}")]
+    Store(Box<dyn std::error::Error + Send + Sync>),
     /// Findings of different clips were to be decided together.
     #[error(
-        "these findings are not of one clip: decide together only what one query found in the parts of a collection"
+        "these findings are not of one clip and one calibration: decide together only what one query found in the parts of a collection, searched with the same calibration"
     )]
     OtherClip,
     /// A [shard](crate::search::Shard) of a collection could not be searched.

@@ -30,7 +30,7 @@
 //! | that is gone | removed with [`prune`](SyncOptions::prune), else kept |
 //!
 //! Nothing is removed below a root that cannot be read or suddenly holds no audio file at all. A track's
-//! name is the absolute [path](track_name) of its file.
+//! name is the absolute [path](crate::tags::track_name) of its file.
 //!
 //! The index is committed now and then, and the list of files after it. A run that is killed at any time
 //! loses what was done since the last commit, and no more; the next one goes on. Time and memory: see
@@ -54,13 +54,11 @@ pub use duplicates::{DuplicateCopy, DuplicateGroup, DuplicateOptions, DuplicateP
 pub use files::{FileState, LibraryFile, LibraryStats};
 pub use ledger::Quality;
 pub use options::{IdentifyOptions, LibraryOptions, MediaRead, Opener, SyncOptions};
-pub use paths::track_name;
 #[cfg(feature = "postgres")]
 pub(crate) use paths::{from_bytes as path_of_bytes, to_bytes as path_bytes};
 pub use progress::Progress;
 pub use repeats::{Repeat, RepeatOptions};
 pub use report::{Action, Failure, FailureKind, FileDone, Plan, SyncReport};
-pub use scan::EXTENSIONS;
 #[cfg(feature = "postgres")]
 pub use shared::SharedSync;
 
@@ -200,7 +198,8 @@ impl Library {
     ///
     /// # Errors
     /// Those of [`AudioReader::open`](crate::AudioReader::open) and
-    /// [`Fingerprinter::query`]; [`Error::Config`] for options that are out of range; and those of
+    /// [`Fingerprinter::query`]; [`Error::Config`] for options that are out of range;
+    /// [`Error::OutOfTime`] after the [time limit](IdentifyOptions::time_limit); and those of
     /// [`find`](crate::search::find()).
     pub fn identify_with<'a>(
         &self,

@@ -90,14 +90,18 @@ impl<'a, S: Store + ?Sized> Monitor<'a, S> {
     /// Begins to listen.
     ///
     /// # Errors
-    /// [`Error::Config`] for a `config` that is out of range, and those of the store.
+    /// [`Error::Config`] for a `config` that is out of range, [`Error::NoCalibration`] where nothing was fitted
+    /// for the analysis, and those of the store.
     pub fn new(store: &'a S, config: MonitorConfig) -> Result<Self> {
         config.validate()?;
-        let analysis = Config::clone(&store.totals()?.config);
+        let (totals, search) = (store.totals()?, match_config(&config));
+        // Before anything is heard.
+        search.calibration_for(&totals)?;
+        let analysis = Config::clone(&totals.config);
         let stream = QueryStream::new(analysis.clone(), config.window_s)?;
         let mut monitor = Self {
             store,
-            search: match_config(&config),
+            search,
             tracker: Tracker::new(config.clone(), Axes::new(&analysis.stft)),
             stream,
             due: 0,
@@ -177,7 +181,8 @@ impl<'a, S: Store + ?Sized> Monitor<'a, S> {
         let end = self.stream.frames();
         let new = match last(&mut self.stream, self.config.window_s)? {
             Some(clip) => {
-                let lookup = Lookup::new(self.store)?;
+                let lookup = Lookup::new(self.store, &self.search)?;
+                let clip = lookup.calibrated(clip);
                 let found = lookup.look_up(&clip, &self.search)?;
                 self.tracker.step(&lookup, &clip, end, &found, is_last)?
             }
@@ -209,7 +214,7 @@ impl<'a, S: Store + ?Sized> Monitor<'a, S> {
     fn named(&self, mut events: Vec<Event>) -> Result<Vec<Event>> {
         for event in &mut events {
             if let Event::Started(heard) | Event::Updated(heard) | Event::Ended(heard) = event {
-                complete(&Lookup::new(self.store)?, heard)?;
+                complete(&Lookup::new(self.store, &self.search)?, heard)?;
                 heard.started_at = self.clock.at(heard.start_s);
                 heard.ended_at = self.clock.at(heard.end_s);
             }
@@ -223,6 +228,7 @@ fn match_config(config: &MonitorConfig) -> MatchConfig {
         max_matches: MOST_FOUND,
         max_false_alarms: FOUND_BY_CHANCE,
         speed: config.speed,
+        calibration: config.calibration.clone(),
         ..MatchConfig::default()
     }
 }

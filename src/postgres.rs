@@ -3,14 +3,16 @@
 //!
 //! The tables are described in `FORMAT.md`, how one starts in `docs/postgres.md`.
 
+use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
 use crate::search::{Match, MatchConfig};
+use ::postgres::types::Type;
 use connection::{Connections, Own, Shared};
 use schema::Schema;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use batch::Batch;
 pub use compact::{CompactOptions, Compacted};
@@ -53,6 +55,7 @@ struct Inner {
     traffic: Traffic,
     schema: Schema,
     known: OnceLock<Known>,
+    calibration: Mutex<(i64, Option<Arc<Calibration>>)>,
 }
 
 /// What never changes in a collection.
@@ -115,8 +118,12 @@ impl Store {
     }
 
     fn over(connections: Box<dyn Connections>) -> Self {
-        let (traffic, schema) = (Traffic::default(), Schema::default());
-        Self { inner: Arc::new(Inner { connections, traffic, schema, known: OnceLock::new() }) }
+        Self::with_schema(connections, Traffic::default(), Schema::default())
+    }
+
+    fn with_schema(connections: Box<dyn Connections>, traffic: Traffic, schema: Schema) -> Self {
+        let (known, calibration) = (OnceLock::new(), Mutex::default());
+        Self { inner: Arc::new(Inner { connections, traffic, schema, known, calibration }) }
     }
 
     /// The collection in another schema of the same database, so that one database may have several.
@@ -125,9 +132,8 @@ impl Store {
     /// [`Error::Config`] for a name that is not of small letters, digits and `_`, or longer than 40.
     pub fn in_schema(self, name: &str) -> Result<Self> {
         let schema = Schema::named(name)?;
-        let connections = self.inner.connections.share();
-        let traffic = self.inner.traffic.clone();
-        Ok(Self { inner: Arc::new(Inner { connections, traffic, schema, known: OnceLock::new() }) })
+        let (connections, traffic) = (self.inner.connections.share(), self.inner.traffic.clone());
+        Ok(Self::with_schema(connections, traffic, schema))
     }
 
     /// Makes the tables of a collection of tracks that are analysed by `config`, or brings them to the
@@ -149,6 +155,52 @@ impl Store {
     /// [`Error::Postgres`] where there is no collection yet, [`Error::Version`], [`Error::Corrupt`].
     pub fn config(&self) -> Result<Arc<Config>> {
         Ok(self.known()?.config.clone())
+    }
+
+    /// Stores a calibration with the collection, or none. Searches go by it, unless they are given another;
+    /// with none, by the one that is built in for the analysis.
+    ///
+    /// # Errors
+    /// [`Error::CalibrationMismatch`] for that of another analysis, [`Error::Config`] where a number in it
+    /// is out of range, [`Error::Postgres`].
+    pub fn set_calibration(&self, calibration: Option<&Calibration>) -> Result<()> {
+        if let Some(calibration) = calibration {
+            calibration.check_for(self.config()?.id())?;
+        }
+        let bytes = calibration.map(Calibration::to_bytes);
+        let statement = self.sql(
+            "UPDATE earmark.collection
+             SET calibration = $1, calibration_number = calibration_number + 1",
+        );
+        self.run("store a calibration", |client| {
+            Ok(client.execute_typed(&statement, &[(&bytes, Type::BYTEA)]).map(drop)?)
+        })
+    }
+
+    /// The calibration of the collection, which has that number now.
+    fn calibration_numbered(&self, number: i64) -> Result<Option<Arc<Calibration>>> {
+        let known = || self.inner.calibration.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let known = known();
+            if known.0 == number {
+                return Ok(known.1.clone());
+            }
+        }
+        let statement = self.sql(
+            "SELECT calibration_number, calibration FROM earmark.collection
+             WHERE calibration IS NULL OR octet_length(calibration) <= 1048576",
+        );
+        let damaged = || schema::corrupt("its calibration cannot be");
+        let rows = self.ask("read the calibration", &statement, [])?;
+        let row = rows.first().ok_or_else(damaged)?;
+        let number: i64 = row.try_get(0).map_err(|_| damaged())?;
+        let bytes: Option<&[u8]> = row.try_get(1).map_err(|_| damaged())?;
+        let calibration = bytes.map(Calibration::from_bytes).transpose()?.map(Arc::new);
+        if let Some(calibration) = &calibration {
+            calibration.check_for(self.config()?.id())?;
+        }
+        *known() = (number, calibration.clone());
+        Ok(calibration)
     }
 
     /// Finds where a clip comes from, best match first: see [`search`](crate::search::search).
@@ -181,24 +233,43 @@ impl Store {
         Ok(self.inner.known.get_or_init(|| Known { config: Arc::new(config) }))
     }
 
-    /// Runs something on a connection. `action` is for errors.
+    /// Runs something on a connection that is there for sure. `action` is for errors.
     fn run<T>(
         &self,
         action: &'static str,
         run: impl FnOnce(&mut ::postgres::Client) -> Result<T, failure::Failure>,
     ) -> Result<T> {
+        self.run_on(true, run)?.map_err(|failure| failure.when(action))
+    }
+
+    /// Runs what changes nothing: once more, if the connection was lost.
+    fn read<T>(
+        &self,
+        action: &'static str,
+        mut run: impl FnMut(&mut ::postgres::Client) -> Result<T, failure::Failure>,
+    ) -> Result<T> {
+        match self.run_on(false, &mut run)? {
+            Err(failure) if failure.is_lost() => self.run(action, run),
+            done => done.map_err(|failure| failure.when(action)),
+        }
+    }
+
+    fn run_on<T>(
+        &self,
+        sure: bool,
+        run: impl FnOnce(&mut ::postgres::Client) -> Result<T, failure::Failure>,
+    ) -> Result<Result<T, failure::Failure>> {
         let (mut run, mut done) = (Some(run), None);
-        self.inner.connections.with(&mut |client| {
+        self.inner.connections.with(sure, &mut |client| {
             if let Some(run) = run.take() {
                 done = Some(run(client));
             }
         })?;
-        let closed = || Error::Postgres {
-            action,
-            reason: "there is no connection".into(),
+        done.ok_or_else(|| Error::Postgres {
+            action: "take a connection",
+            reason: "none was given".into(),
             advice: "try again",
             sqlstate: None,
-        };
-        done.ok_or_else(closed)?.map_err(|failure| failure.when(action))
+        })
     }
 }

@@ -7,8 +7,10 @@
 //! hundred stretches of the line, then the names of the few tracks that it answers with.
 //!
 //! Every call takes all that is wanted at once, so that a store behind a network needs one round trip
-//! for each, and every call may fail.
+//! for each, and every call may fail. An [`Index`] is one such store. For another, [`LaidOut`] says what to keep of
+//! a track, and [`conformance`] whether it is right; the example `own_store` is a small one.
 
+use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::error::Result;
 use crate::landmark::{Landmark, LandmarkHash};
@@ -20,6 +22,7 @@ use std::sync::Arc;
 
 pub use health::{Damage, SegmentStats, Stats};
 pub use index::{Index, OpenOptions};
+pub use laid_out::LaidOut;
 pub use merging::{MergeTask, Merged};
 pub use postings::{Blocks, PostingList, Widths};
 pub use reader::Reader;
@@ -32,6 +35,7 @@ pub(crate) mod block;
 mod folder;
 mod health;
 mod index;
+mod laid_out;
 mod manifest;
 mod merging;
 mod mmap;
@@ -145,19 +149,27 @@ pub struct Totals {
     pub blocks: u32,
     /// The parts of the line where tracks were removed, ascending: nothing is found there.
     pub removed: Arc<[Range<u32>]>,
+    /// The calibration that is stored with the collection. Searches go by it unless they are given another.
+    pub calibration: Option<Arc<Calibration>>,
 }
 
 impl Totals {
     /// Of a collection in which nothing was removed.
     #[must_use]
     pub fn new(config: Arc<Config>, tracks: u64, frames: u64, blocks: u32) -> Self {
-        Self { config, tracks, frames, blocks, removed: Arc::new([]) }
+        Self { config, tracks, frames, blocks, removed: Arc::new([]), calibration: None }
     }
 
     /// Names the parts of the line where tracks were removed, in ascending order.
     #[must_use]
     pub fn with_removed(self, removed: impl Into<Arc<[Range<u32>]>>) -> Self {
         Self { removed: removed.into(), ..self }
+    }
+
+    /// Names the calibration that is stored with the collection.
+    #[must_use]
+    pub fn with_calibration(self, calibration: Option<Arc<Calibration>>) -> Self {
+        Self { calibration, ..self }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use bincode::{Decode, Encode};
+use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
 /// Title, artist, album and what identifies a recording, as far as a file names them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
@@ -58,5 +59,51 @@ impl TrackInfo {
             }
         }
         Ok(())
+    }
+}
+
+/// The name under which a file is a track: its path without what says nothing (`./`, doubled
+/// separators), with `/` between the parts on every system.
+///
+/// Different paths have different names. Where a path is not UTF-8, its bytes that are not become
+/// `\xFF`, each backslash `\\`, and what no other name begins with stands before it: `./`, or a
+/// second `/` where it begins with one.
+///
+/// ```
+/// # use earmark::tags::track_name;
+/// assert_eq!(track_name("./Music//song.mp3".as_ref()), "Music/song.mp3");
+/// ```
+#[must_use]
+pub fn track_name(path: &Path) -> String {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    let path: PathBuf = parts.collect();
+    let Some(name) = path.to_str() else {
+        return escaped(&path);
+    };
+    if MAIN_SEPARATOR == '\\' { name.replace('\\', "/") } else { name.into() }
+}
+
+fn escaped(path: &Path) -> String {
+    let mut name = String::from(if path.has_root() { "/" } else { "./" });
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        name += &chunk.valid().replace('\\', "\\\\");
+        chunk.invalid().iter().for_each(|byte| name += &format!("\\x{byte:02X}"));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_the_path_and_nothing_else() {
+        assert_eq!(track_name(Path::new("./a//b/./c")), "a/b/c");
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            let path = Path::new(std::ffi::OsStr::from_bytes(b"/a\xff\\b"));
+            assert_eq!(track_name(path), "//a\\xFF\\\\b");
+        }
     }
 }

@@ -112,7 +112,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 36)]
     clips: usize,
     /// Clips of held-out tracks, of each kind and length
-    #[arg(long, value_name = "N", default_value_t = 72)]
+    #[arg(long, value_name = "N", default_value_t = 48)]
     absent_clips: usize,
     /// Pairs of pieces over one loop, of which one is indexed
     #[arg(long, value_name = "N", default_value_t = 120)]

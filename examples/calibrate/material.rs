@@ -12,7 +12,7 @@ use crate::spectral::Spectral;
 use crate::text::{count, reason, shown};
 use earmark::evidence::PlaceEvidence;
 use earmark::evidence::quality::Traits;
-use earmark::search::{Place, weighed_places};
+use earmark::search::{Place, TrackFilter, weighed_places};
 use earmark::{Calibration, Fingerprinter, MatchConfig, Query, TrackId};
 use std::sync::Arc;
 
@@ -196,7 +196,8 @@ impl<'a> Bench<'a> {
         Ok(references)
     }
 
-    /// Looks the clips of some parts up.
+    /// Looks the clips of some parts up. Those of indexed tracks are also looked up among all others, where
+    /// they are clips of a track that is not indexed.
     pub fn search(&self, calibration: &Calibration, parts: &[Part]) -> Result<Vec<Trial>, String> {
         let matching = MatchConfig {
             calibration: Some(Arc::new(calibration.clone())),
@@ -206,10 +207,13 @@ impl<'a> Bench<'a> {
         let found = self.each(
             |item| parts.contains(&item.part),
             |_, item, _, made| {
-                let look_up = |(clip, query, _): &(Clip, Query, f64)| {
+                let look_up = |group, (clip, query, _): &(Clip, Query, f64)| {
+                    let own = item.source.track.filter(|_| group == Group::Absent);
+                    let filter = TrackFilter::Except(own.into_iter().collect());
+                    let matching = MatchConfig { filter, ..matching.clone() };
                     let places = weighed_places(&reader, query, &matching);
                     places.map(|places| Trial {
-                        group: item.group,
+                        group,
                         part: item.part,
                         kind: clip.kind,
                         length: clip.length,
@@ -223,7 +227,10 @@ impl<'a> Bench<'a> {
                         spots: spots(&places, item.source.track),
                     })
                 };
-                made.iter().map(look_up).collect()
+                let alone = item.source.track.is_some_and(|id| !self.music.twins.contains(&id));
+                let among_others = made.iter().filter(|_| alone && item.group == Group::Present);
+                let own = made.iter().map(|made| look_up(item.group, made));
+                own.chain(among_others.map(|made| look_up(Group::Absent, made))).collect()
             },
         )?;
         found.into_iter().map(|trial| trial.map_err(|e| reason(&e))).collect()

@@ -1,7 +1,7 @@
 //! The tracks: an index of most of them, and the files from which clips are cut.
 
 use crate::Options;
-use crate::audio_files::{self, track_name};
+use crate::audio_files;
 use crate::clips;
 use crate::in_memory::index_in_memory;
 use crate::opening::open_audio;
@@ -12,7 +12,9 @@ use crate::plan::{Design, Source};
 use crate::rng::Rng;
 use crate::sources;
 use crate::text::{complain, count, reason};
-use earmark::{Calibration, Config, Fingerprinter, Index, MatchConfig};
+use earmark::search::TrackFilter;
+use earmark::tags::track_name;
+use earmark::{Calibration, Config, Fingerprinter, Index, MatchConfig, TrackId};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub struct Music {
     pub pairs: Vec<Pair>,
     /// Held-out tracks that were left out, and the indexed ones that hold the same.
     pub left_out: Vec<(String, String)>,
+    /// Indexed tracks that hold what another one holds.
+    pub twins: HashSet<TrackId>,
     pub parts: HashMap<String, (Role, Part)>,
     /// Where each lies.
     pub paths: HashMap<String, PathBuf>,
@@ -80,6 +84,7 @@ impl Music {
             others: Vec::new(),
             pairs: Vec::new(),
             left_out: Vec::new(),
+            twins: HashSet::new(),
             parts,
             paths: files.iter().map(|file| (track_name(file), file.clone())).collect(),
             seed: options.seed,
@@ -91,21 +96,24 @@ impl Music {
     }
 
     /// Leaves out held-out tracks that hold a recording which is indexed: what is found for their clips is
-    /// right. (Tracks that share sounds stay.)
+    /// right. (Tracks that share sounds stay.) Finds the indexed tracks of which that is true, too.
     fn leave_out_known(&mut self, calibration: &Arc<Calibration>, jobs: usize) {
-        let absent = self.absent.iter().map(|source| source.path.clone());
-        let paths: Vec<PathBuf> =
-            absent.chain(self.loops.iter().cloned()).chain(self.bases.iter().cloned()).collect();
+        let absent = self.absent.iter().map(|source| &source.path);
+        let not_indexed = absent.chain(&self.loops).chain(&self.bases);
+        let indexed = self.present.iter().map(|source| (source.path.clone(), source.track));
+        let paths: Vec<(PathBuf, Option<TrackId>)> =
+            not_indexed.map(|path| (path.clone(), None)).chain(indexed).collect();
         let index = self.index.reader();
-        let matching = MatchConfig {
-            max_matches: 1,
-            max_false_alarms: SAME_RECORDING,
-            calibration: Some(Arc::clone(calibration)),
-            ..MatchConfig::default()
-        };
         let start =
             || Fingerprinter::new(index.config().clone()).expect("the index has checked it");
-        let work = |fingerprinter: &mut Fingerprinter, path: &PathBuf| {
+        let work = |fingerprinter: &mut Fingerprinter, (path, own): &(PathBuf, Option<TrackId>)| {
+            let matching = MatchConfig {
+                max_matches: 1,
+                max_false_alarms: SAME_RECORDING,
+                calibration: Some(Arc::clone(calibration)),
+                filter: TrackFilter::Except(own.iter().copied().collect()),
+                ..MatchConfig::default()
+            };
             let track = clips::decode(path).ok()?;
             let len = clips::samples(PROBE_S);
             let room = track.len().saturating_sub(len);
@@ -118,8 +126,12 @@ impl Music {
             })
         };
         let mut known: HashMap<PathBuf, String> = HashMap::new();
-        let take = |path: &PathBuf, found: Option<String>| {
-            known.extend(found.map(|name| (path.clone(), name)));
+        let mut twins = HashSet::new();
+        let take = |(path, own): &(PathBuf, Option<TrackId>), found: Option<String>| {
+            match own {
+                Some(track) => twins.extend(found.map(|_| *track)),
+                None => known.extend(found.map(|name| (path.clone(), name))),
+            }
             Ok::<(), std::convert::Infallible>(())
         };
         let Ok(()) = in_order(&paths, jobs, start, work, take);
@@ -129,6 +141,7 @@ impl Music {
         self.absent.retain(|source| !known.contains_key(&source.path));
         self.loops.retain(|path| !known.contains_key(path));
         self.bases.retain(|path| !known.contains_key(path));
+        self.twins = twins;
         self.left_out = known.into_iter().map(|(path, of)| (track_name(&path), of)).collect();
         self.left_out.sort();
     }

@@ -1,7 +1,6 @@
 //! Pairs of different pieces over the same loop: one is indexed, clips are cut from the other. What is
 //! found for these clips is a false answer, and the likeliest that there is.
 
-use crate::audio_files::track_name;
 use crate::clips::{self, rate};
 use crate::music::Music;
 use crate::ordered::in_order;
@@ -10,6 +9,7 @@ use crate::plan::{Clip, Design, Source};
 use crate::rng::Rng;
 use crate::spectral::{gain, power};
 use crate::text::reason;
+use earmark::tags::track_name;
 use earmark::{Fingerprinter, TrackInfo, Writer};
 use std::path::{Path, PathBuf};
 

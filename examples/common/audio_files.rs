@@ -2,15 +2,10 @@
 
 use crate::opening::special;
 use crate::text::{complain, shown};
+use earmark::decode::{EXTENSIONS, has_audio_extension};
 use std::collections::HashSet;
 use std::fs::{self, FileType};
-use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
-
-/// Files in folders are taken for audio if they have one of these extensions.
-const EXTENSIONS: [&str; 24] = [
-    "wav", "wave", "rf64", "bw64", "w64", "aif", "aiff", "aifc", "caf", "flac", "mp1", "mp2",
-    "mp3", "m4a", "m4b", "mp4", "aac", "alac", "ogg", "oga", "opus", "mka", "mkv", "webm",
-];
+use std::path::{Path, PathBuf};
 
 /// The files themselves and, in place of each folder, the audio files in it and below, sorted.
 ///
@@ -61,7 +56,7 @@ fn walk(folder: &Path, above: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>) {
         let kind = path.metadata().map(|data| data.file_type());
         if kind.as_ref().is_ok_and(FileType::is_dir) {
             walk(&path, above, files);
-        } else if is_audio(&path) {
+        } else if has_audio_extension(&path) {
             match kind.ok().and_then(special) {
                 Some(what) => {
                     complain(&format!("note: {} is left out: it is {what}", shown(&path)))
@@ -71,33 +66,4 @@ fn walk(folder: &Path, above: &mut HashSet<PathBuf>, files: &mut Vec<PathBuf>) {
         }
     }
     above.remove(&real);
-}
-
-fn is_audio(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
-    EXTENSIONS.contains(&extension.as_str())
-}
-
-/// The name under which a file is indexed: its path as given, without what says nothing (`./`,
-/// doubled separators), and with `/` between the parts on every system.
-///
-/// Different paths have different names. Where a path is not UTF-8, its bytes that are not become
-/// `\xFF`, each backslash `\\`, and what no other name begins with stands before it: `./`, or a
-/// second `/` where it begins with one.
-pub fn track_name(path: &Path) -> String {
-    let parts = path.components().filter(|part| *part != Component::CurDir);
-    let path: PathBuf = parts.collect();
-    let Some(name) = path.to_str() else {
-        return escaped(&path);
-    };
-    if MAIN_SEPARATOR == '\\' { name.replace('\\', "/") } else { name.into() }
-}
-
-fn escaped(path: &Path) -> String {
-    let mut name = String::from(if path.has_root() { "/" } else { "./" });
-    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-        name += &chunk.valid().replace('\\', "\\\\");
-        chunk.invalid().iter().for_each(|byte| name += &format!("\\x{byte:02X}"));
-    }
-    name
 }

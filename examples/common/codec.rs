@@ -10,22 +10,34 @@ use std::thread;
 pub enum Codec {
     Mp3,
     Opus,
+    /// Of mobile telephones: 13 kbit/s, at a rate of 8 kHz.
+    Gsm,
 }
 
 impl Codec {
-    pub const ALL: [Self; 2] = [Self::Mp3, Self::Opus];
+    pub const ALL: [Self; 3] = [Self::Mp3, Self::Opus, Self::Gsm];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Mp3 => "mp3 32k",
             Self::Opus => "opus 12k",
+            Self::Gsm => "mobile phone",
         }
     }
 
-    fn encoder(self) -> [&'static str; 6] {
+    fn encoder(self) -> &'static [&'static str] {
         match self {
-            Self::Mp3 => ["-c:a", "libmp3lame", "-b:a", "32k", "-f", "mp3"],
-            Self::Opus => ["-c:a", "libopus", "-b:a", "12k", "-f", "ogg"],
+            Self::Mp3 => &["-c:a", "libmp3lame", "-b:a", "32k", "-f", "mp3"],
+            Self::Opus => &["-c:a", "libopus", "-b:a", "12k", "-f", "ogg"],
+            Self::Gsm => &["-ar", "8000", "-c:a", "libgsm", "-f", "gsm"],
+        }
+    }
+
+    /// What ffmpeg must be told of what it reads: a stream of GSM frames has no header.
+    fn decoder(self) -> &'static [&'static str] {
+        match self {
+            Self::Mp3 | Self::Opus => &[],
+            Self::Gsm => &["-f", "gsm"],
         }
     }
 
@@ -40,8 +52,8 @@ impl Codec {
         let rate = RATE.to_string();
         let raw = ["-f", "f32le", "-ar", &rate, "-ac", "1"];
         let bytes: Vec<u8> = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let packed = pipe(&raw, &self.encoder(), &bytes)?;
-        let bytes = pipe(&[], &raw, &packed)?;
+        let packed = pipe(&raw, self.encoder(), &bytes)?;
+        let bytes = pipe(self.decoder(), &raw, &packed)?;
         let mut out: Vec<f32> =
             bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
         if out.is_empty() {

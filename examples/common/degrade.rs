@@ -97,11 +97,7 @@ pub fn degrade(
             let room = Room::hall(rng);
             noisy(cut.in_room(room, rng, spectral), 10.0, rng, spectral)
         }
-        Kind::Phone => {
-            let room = Room::small(rng);
-            let heard = noisy(cut.in_room(room, rng, spectral), 8.0, rng, spectral);
-            telephone(&heard, spectral)
-        }
+        Kind::Phone => telephone(into_telephone(cut, rng, spectral), spectral),
         Kind::Overdrive => {
             let (drive_db, tilt_db) = (rng.between(6.0, 18.0), rng.between(-3.0, 3.0));
             tilt(&overdrive(&cut.dry(), drive_db), tilt_db, spectral)
@@ -112,6 +108,7 @@ pub fn degrade(
             out
         }
         Kind::Resampled => through(&cut.dry(), [11_025, 22_050][rng.below(2)]),
+        Kind::Codec(Codec::Gsm) => Codec::Gsm.pass(&into_telephone(cut, rng, spectral))?,
         Kind::Codec(codec) => {
             let mut dry = cut.dry();
             set_peak(&mut dry, -1.0);
@@ -152,10 +149,21 @@ fn through(samples: &[f32], hz: u32) -> Vec<f32> {
     out
 }
 
-/// A telephone line: 300 to 3400 Hz, 8 kHz, 8 bits on the µ-law scale.
-fn telephone(samples: &[f32], spectral: &mut Spectral) -> Vec<f32> {
-    let mut line = spectral.filter(samples, band(300.0, 3400.0));
-    set_peak(&mut line, -3.0);
+/// What a telephone in a noisy room sends: 300 to 3400 Hz of what it hears.
+fn into_telephone(cut: Cut<'_>, rng: &mut Rng, spectral: &mut Spectral) -> Vec<f32> {
+    let room = Room::small(rng);
+    let heard = noisy(cut.in_room(room, rng, spectral), 8.0, rng, spectral);
+    telephone_band(&heard, spectral)
+}
+
+fn telephone_band(samples: &[f32], spectral: &mut Spectral) -> Vec<f32> {
+    let mut sent = spectral.filter(samples, band(300.0, 3400.0));
+    set_peak(&mut sent, -3.0);
+    sent
+}
+
+/// What a line leaves of it: 8 kHz, 8 bits on the µ-law scale.
+fn telephone(mut line: Vec<f32>, spectral: &mut Spectral) -> Vec<f32> {
     // The rate comes first: each of its samples, which is every second one here, is quantised.
     line.iter_mut().skip(1).step_by(2).for_each(|x| *x = 0.0);
     line.iter_mut().step_by(2).for_each(|x| *x = 2.0 * mu_law(*x));
@@ -229,11 +237,15 @@ mod tests {
     #[test]
     fn a_telephone_passes_its_band_only() {
         let mut spectral = Spectral::default();
-        let speech = telephone(&tone(1000.0, 16_000), &mut spectral);
+        let through = |samples: &[f32], spectral: &mut Spectral| {
+            let sent = telephone_band(samples, spectral);
+            telephone(sent, spectral)
+        };
+        let speech = through(&tone(1000.0, 16_000), &mut spectral);
         let kept = spectral.filter(&speech, band(900.0, 1100.0));
         assert!(decibels(middle_power(&kept), middle_power(&speech)) > -0.1);
         let noise = Noise::White.make(32_000, &mut Rng::new(2), &mut spectral);
-        let line = telephone(&noise, &mut spectral);
+        let line = through(&noise, &mut spectral);
         let high = power(&spectral.filter(&line, band(4200.0, 7500.0)));
         let low = power(&spectral.filter(&line, band(20.0, 200.0)));
         let all = power(&line);

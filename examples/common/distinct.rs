@@ -1,8 +1,8 @@
 //! Each file once, however many names lead to it.
 
-use crate::audio_files::track_name;
 use crate::progress::Progress;
 use crate::text::shown;
+use earmark::tags::track_name;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,11 @@
 //! Fingerprinting many files into an index.
 
-use crate::audio_files::track_name;
 use crate::distinct::Distinct;
 use crate::opening::open_audio;
 use crate::ordered::in_order;
 use crate::progress::Progress;
 use crate::text::{reason, shown};
+use earmark::tags::track_name;
 use earmark::{Config, DecodeReport, Fingerprint, Fingerprinter, Tags, TrackInfo, Writer};
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};

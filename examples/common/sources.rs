@@ -1,6 +1,5 @@
 //! The files from which clips are cut.
 
-use crate::audio_files::track_name;
 use crate::clips;
 use crate::codec::Codec;
 use crate::degrade::Kind;
@@ -11,6 +10,7 @@ use crate::progress::Progress;
 use crate::rng::Rng;
 use crate::text::{complain, reason, shown};
 use earmark::Reader;
+use earmark::tags::track_name;
 use std::collections::HashMap;
 use std::path::PathBuf;
 

@@ -49,11 +49,12 @@ mod spectral;
 mod text;
 
 use analysis::Analysis;
-use audio_files::track_name;
 use calibration_file::read_calibration;
 use clap::Parser;
 use clips::Maker;
 use earmark::MatchConfig;
+use earmark::store::Totals;
+use earmark::tags::track_name;
 use plan::{Design, Source};
 use progress::Progress;
 use report::{TSV_HEADER, Tally, tsv_line};
@@ -63,6 +64,7 @@ use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use text::{complain, count, printed, reason, shown};
 use trial::{Bench, Hands};
 
@@ -203,7 +205,9 @@ fn run(options: &Options) -> Result<(), String> {
     let calibration = options.calibration.as_deref().map(read_calibration).transpose()?;
     let matching = MatchConfig { calibration, ..MatchConfig::default() };
     let config = options.analysis.config();
-    matching.calibration_for(config.id()).map_err(|e| reason(&e))?;
+    matching
+        .calibration_for(&Totals::new(Arc::new(config.clone()), 0, 0, 0))
+        .map_err(|e| reason(&e))?;
     let reader = in_memory::index_in_memory(&config, &indexed, jobs)?.reader();
     let mut present = sources::indexed(&reader, indexed);
     let mut absent = sources::held_out(held);

@@ -7,6 +7,8 @@
 mod exchange;
 mod stats;
 
+#[path = "../common/calibration_file.rs"]
+mod calibration_file;
 #[path = "../common/text.rs"]
 mod text;
 
@@ -48,6 +50,12 @@ enum Action {
         #[arg(required = true)]
         others: Vec<PathBuf>,
     },
+    /// Store what the program `calibrate` wrote with the index: searches go by it
+    Calibrate {
+        index: PathBuf,
+        /// The calibration; without one, the index has none of its own any more
+        file: Option<PathBuf>,
+    },
     /// Write the fingerprints of all tracks into a folder, and a list of them
     Export { index: PathBuf, folder: PathBuf },
     /// Add what was exported, but for names that are taken; the index is made if it is not there
@@ -81,6 +89,7 @@ fn run(action: Action) -> Result<ExitCode, String> {
             )
         }
         Action::Merge { index, others } => merge(&open(&index)?, &others)?,
+        Action::Calibrate { index, file } => calibrate(&open(&index)?, file.as_deref())?,
         Action::Export { index, folder } => {
             let exported = exchange::export(&open(&index)?.reader(), &folder)?;
             format!("{} exported to {}\n", count(exported, "track"), shown(&folder))
@@ -148,6 +157,16 @@ fn remove(index: &Index, tracks: &[String]) -> Result<String, String> {
     }
     writer.commit().map_err(told)?;
     Ok(format!("{} removed\n", count(tracks.len(), "track")))
+}
+
+fn calibrate(index: &Index, file: Option<&Path>) -> Result<String, String> {
+    let calibration = file.map(calibration_file::read_calibration).transpose()?;
+    let mut writer = index.writer().map_err(told)?;
+    writer.set_calibration(calibration).and_then(|()| writer.commit()).map_err(told)?;
+    Ok(match file {
+        Some(file) => format!("searches go by {} now\n", shown(file)),
+        None => "searches go by the calibration that comes with the analysis now\n".into(),
+    })
 }
 
 fn merge(index: &Index, others: &[PathBuf]) -> Result<String, String> {

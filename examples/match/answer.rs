@@ -68,6 +68,11 @@ impl Answer {
         self.others.iter().find(|other| other.id == id)
     }
 
+    /// Whether it is so long that what plays when is a question of its own.
+    pub fn is_long(&self) -> bool {
+        self.duration_s.is_some_and(|duration_s| duration_s > pieces::WHOLE_S)
+    }
+
     /// What the user should know besides the matches.
     pub fn warning(&self) -> Option<String> {
         let loss = self.loss.as_ref().map(ToString::to_string);

@@ -41,6 +41,7 @@ mod text;
 use answer::{Answer, Matcher};
 use calibration_file::read_calibration;
 use clap::{Parser, ValueEnum};
+use earmark::store::Store;
 use earmark::{Fingerprinter, MatchConfig, SpeedRange};
 use number::at_least_one;
 use std::io::{self, Write};
@@ -78,7 +79,8 @@ The columns of --format tsv, after a header, one line per match, best first:
 
 A clip of more than five minutes is searched in pieces of two minutes, and what
 goes on from one piece to the next is one match. --false-alarms is still meant for
-the clip as a whole.
+the clip as a whole. What plays when in a long recording is told by the program
+`monitor`: monitor library.earmark broadcast.mp3
 
 Exit status: 0 if all clips were searched (found or not), 1 if some could not be
 read or hold nothing to search for, 2 if nothing could be done (no clip is there,
@@ -200,7 +202,8 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         ..MatchConfig::default()
     };
     // Before any clip is read.
-    config.calibration_for(matcher.reader().config().id()).map_err(|e| text::reason(&e))?;
+    let totals = Store::totals(matcher.reader()).map_err(|e| text::reason(&e))?;
+    config.calibration_for(&totals).map_err(|e| text::reason(&e))?;
     if let Some(track) = &options.explain {
         let track = explain::find_track(matcher.reader(), track)?;
         let mut all_read = true;
@@ -230,6 +233,14 @@ fn run(options: &Options) -> Result<ExitCode, String> {
                 failed |= answer.found.is_err();
                 if let Some(warning) = answer.warning() {
                     text::complain(&format!("warning: {}: {warning}", shown(&answer.clip)));
+                }
+                if answer.more && answer.is_long() {
+                    text::complain(&format!(
+                        "note: {}: more tracks are heard in it than --top shows; for a timeline: monitor {} {}",
+                        shown(&answer.clip),
+                        shown(&options.library),
+                        shown(&answer.clip)
+                    ));
                 }
                 printer.answer(&mut out, &answer)
             },

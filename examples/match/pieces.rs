@@ -6,7 +6,7 @@ use earmark::search::Joined;
 use earmark::{AudioReader, Error, Fingerprinter, Match, MatchConfig};
 
 /// Clips up to this length are searched as a whole,
-const WHOLE_S: f64 = 300.0;
+pub const WHOLE_S: f64 = 300.0;
 /// longer ones in pieces of this length (the last is 70 to 180 s),
 const PIECE_S: f64 = 120.0;
 /// each of which begins so long before the end of the one before: what is as short lies in one of

@@ -110,7 +110,11 @@ impl Printer for Table {
                 }
                 Ok(())
             }
+        }?;
+        if answer.is_long() {
+            writeln!(out, "   …  a long clip: the program `monitor` tells what plays when in it")?;
         }
+        Ok(())
     }
 
     fn end(&mut self, out: &mut dyn Write) -> Result<()> {

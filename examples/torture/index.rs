@@ -4,7 +4,8 @@ use crate::mutate::{Rng, mutate};
 use crate::trials::{Outcome, Trials};
 use earmark::store::{OpenOptions, Stats};
 use earmark::{
-    Config, Fingerprinter, Index as Library, Match, MatchConfig, Query, SampleRate, TrackInfo,
+    Calibration, Config, Fingerprinter, Index as Library, Match, MatchConfig, Query, SampleRate,
+    TrackInfo,
 };
 use std::path::PathBuf;
 use xxhash_rust::xxh3::xxh3_64;
@@ -56,7 +57,7 @@ impl Index {
         writer.commit()?;
         // So that the manifest has something of everything.
         removed.map(|id| writer.remove(id)).transpose()?;
-        writer.set_calibration(*b"calibration")?;
+        writer.set_calibration(Some(Calibration::default().into()))?;
         writer.commit()?;
         let clip = fingerprinter.query(&music(2)[8_000..32_000], rate)?;
         let answer = index.search(&clip, &MatchConfig::default())?;

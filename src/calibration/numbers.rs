@@ -1,6 +1,22 @@
 //! The numbers of a calibration but the table, each with its range.
 
 use super::layout::Reader;
+use crate::error::{Error, Result};
+use bincode::{Decode, Encode};
+
+/// A number: its name, its value, the least and the greatest possible.
+type Number = (&'static str, f64, f64, f64);
+
+/// Checks that numbers are within their ranges.
+pub(super) fn check(numbers: impl IntoIterator<Item = Number>) -> Result<()> {
+    for (field, value, least, most) in numbers {
+        if !(least..=most).contains(&value) {
+            let (value, expected) = (value.to_string(), format!("{least} to {most}"));
+            return Err(Error::Config { field, value, expected });
+        }
+    }
+    Ok(())
+}
 
 /// Declares a struct of numbers, in the order in which they are stored.
 macro_rules! numbers {
@@ -10,7 +26,7 @@ macro_rules! numbers {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
         #[non_exhaustive]
         pub struct $name {
             $($(#[$field_doc])* pub $field: f64,)*
@@ -25,7 +41,7 @@ macro_rules! numbers {
             }
 
             /// Name, value, least and greatest possible value of each.
-            pub(super) fn fields(&self) -> [(&'static str, f64, f64, f64); Self::COUNT] {
+            pub(super) fn fields(&self) -> [Number; Self::COUNT] {
                 [$((concat!($path, ".", stringify!($field)), self.$field, $least, $most),)*]
             }
         }
@@ -130,5 +146,12 @@ numbers! {
         hours_power: 0.0 to 10.0,
         /// Fewer hours are taken for as many.
         fewest_hours: 0.000001 to 1000000.0,
+    }
+}
+
+impl LawModel {
+    /// Checks that every number is within its range.
+    pub(crate) fn validate(&self) -> Result<()> {
+        check(self.fields())
     }
 }

@@ -11,6 +11,7 @@ use std::fmt;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Audio that is to be identified.
 ///
@@ -116,8 +117,14 @@ pub(super) fn identify(
     }
     let mut fingerprinter = library.fingerprinter()?;
     let stft = fingerprinter.config().stft.clone();
-    let mut listener =
-        Listener { library, options, fingerprinter: &mut fingerprinter, start_s: 0.0, tries: 0 };
+    let mut listener = Listener {
+        library,
+        options,
+        fingerprinter: &mut fingerprinter,
+        begun: Instant::now(),
+        start_s: 0.0,
+        tries: 0,
+    };
     let found = match clip {
         Clip::Query(query) => library.index().reader().search(query, &options.matching),
         Clip::File(path) => listener.listen(&mut AudioReader::open(path, &stft)?),
@@ -134,6 +141,7 @@ struct Listener<'a> {
     library: &'a Library,
     options: &'a IdentifyOptions,
     fingerprinter: &'a mut Fingerprinter,
+    begun: Instant,
     /// Where the stretch begins in the clip.
     start_s: f64,
     tries: u32,
@@ -145,6 +153,7 @@ impl Listener<'_> {
         let most = (self.options.stretch_s * f64::from(rate.hz())) as usize;
         let mut stretch = Vec::new();
         loop {
+            self.in_time()?;
             let block = reader.next_block()?;
             stretch.extend_from_slice(block.unwrap_or_default());
             let ended = block.is_none();
@@ -166,6 +175,7 @@ impl Listener<'_> {
         // Samples without any are a clip as well: one that is too short.
         let count = samples.len().div_ceil(most.max(1)).max(1);
         for i in 0..count {
+            self.in_time()?;
             let stretch =
                 &samples[(i * most).min(samples.len())..((i + 1) * most).min(samples.len())];
             found = self.look_up(stretch, rate)?;
@@ -175,6 +185,14 @@ impl Listener<'_> {
             }
         }
         Ok(found)
+    }
+
+    fn in_time(&self) -> Result<()> {
+        let elapsed = self.begun.elapsed();
+        if self.options.time_limit.is_none_or(|limit| elapsed < limit) {
+            return Ok(());
+        }
+        Err(Error::OutOfTime { after_s: elapsed.as_secs_f64(), listened_s: self.start_s })
     }
 
     fn look_up(&mut self, stretch: &[f32], rate: SampleRate) -> Result<Vec<Match>> {

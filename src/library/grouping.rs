@@ -5,7 +5,7 @@
 //! longer one join it, if they are the same stretch of it; otherwise each stretch makes a group of its own
 //! with the longer one.
 
-use super::line::{Aligner, Joint, Line, Part};
+use super::line::{Joint, Part};
 use crate::search::Span;
 use std::collections::BTreeMap;
 
@@ -22,12 +22,10 @@ pub(super) struct Edge {
 
 impl Edge {
     /// The same, from the other side.
-    pub fn reversed(self, _aligner: &Aligner) -> Self {
-        let line = self.joint.line;
-        let line = Line { ratio: 1.0 / line.ratio, offset: -line.offset / line.ratio };
+    pub fn reversed(self) -> Self {
         let turned = |part: &Part| Part { a: part.b, b: part.a, ..*part };
         let parts = self.joint.parts.iter().map(turned).collect();
-        let joint = Joint { line, parts };
+        let joint = Joint { line: self.joint.line.reversed(), parts };
         Self { a: self.b, b: self.a, share_a: self.share_b, share_b: self.share_a, joint }
     }
 }
@@ -137,6 +135,7 @@ fn hull(spans: impl Iterator<Item = Span>) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::library::line::Line;
 
     fn edge(a: usize, b: usize, shares: (f64, f64), in_a: (f64, f64)) -> Edge {
         let span = |(start_s, end_s): (f64, f64)| Span { start_s, end_s };

@@ -4,10 +4,11 @@
 //! killed in between, tracks are there of which the list does not know, and their files are done again. An
 //! entry that names a track that is not there is dropped.
 
-use super::paths::{from_bytes, to_bytes, track_name};
+use super::paths::{from_bytes, to_bytes};
 use crate::error::{Error, Result};
 use crate::sealed::{self, Kind};
 use crate::store::Reader;
+use crate::tags::track_name;
 use crate::units::TrackId;
 use bincode::{Decode, Encode};
 use std::collections::{HashMap, HashSet};

@@ -24,6 +24,13 @@ pub(super) struct Line {
     pub offset: f64,
 }
 
+impl Line {
+    /// The same, from the other side.
+    pub fn reversed(self) -> Self {
+        Self { ratio: 1.0 / self.ratio, offset: -self.offset / self.ratio }
+    }
+}
+
 /// What two recordings have in common along a line.
 #[derive(Clone, Debug)]
 pub(super) struct Joint {
@@ -308,7 +315,7 @@ impl Aligner {
     fn parts(&self, a: Side<'_>, b: Side<'_>, line: Line) -> Vec<Part> {
         let reach = Reach { time: STEP, bin: 8.0 };
         let hits = self.hits(a.peaks, b.peaks, line, reach, false);
-        let back = Line { ratio: 1.0 / line.ratio, offset: -line.offset / line.ratio };
+        let back = line.reversed();
         let back_hits = self.hits(b.peaks, a.peaks, back, reach, false);
         let by_chance = |peaks: &[Peak], others: &[Peak], line: Line| {
             let shifts = [-67.0, -43.0, 37.0, 61.0].map(|frames| frames * STEP);
@@ -395,7 +402,7 @@ impl Aligner {
         let mut from_s = (self.seconds(first) - half_s).max(0.0);
         let mut to_s = (self.seconds(last) + half_s).min(a.duration_s);
         // Where either begins, so does what they have in common.
-        let back = Line { ratio: 1.0 / line.ratio, offset: -line.offset / line.ratio };
+        let back = line.reversed();
         let earliest_s = self.across_s(back, 0.0).max(0.0);
         let latest_s = self.across_s(back, b.duration_s).min(a.duration_s);
         if from_s - earliest_s < SNAP_S {

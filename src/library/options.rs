@@ -187,10 +187,19 @@ pub struct IdentifyOptions {
     pub stretch_s: f64,
     /// Seconds of a clip that are listened to at most. Default 600.
     pub listen_s: f64,
+    /// Time after which no other stretch is begun: a clip that was not found by then is
+    /// [`Error::OutOfTime`](crate::Error::OutOfTime). What a reader or a search has begun is not cut off.
+    /// Default: none.
+    pub time_limit: Option<Duration>,
 }
 
 impl Default for IdentifyOptions {
     fn default() -> Self {
-        Self { matching: MatchConfig::default(), stretch_s: 60.0, listen_s: 600.0 }
+        Self {
+            matching: MatchConfig::default(),
+            stretch_s: 60.0,
+            listen_s: 600.0,
+            time_limit: None,
+        }
     }
 }

@@ -1,31 +1,6 @@
-//! Paths as the names of tracks, and as bytes in a file.
+//! Paths as text, and as bytes in a file.
 
-use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
-
-/// The name under which a file is a track: its path without what says nothing (`./`, doubled
-/// separators), with `/` between the parts on every system.
-///
-/// Different paths have different names. Where a path is not UTF-8, its bytes that are not become
-/// `\xFF`, each backslash `\\`, and what no other name begins with stands before it: `./`, or a
-/// second `/` where it begins with one.
-#[must_use]
-pub fn track_name(path: &Path) -> String {
-    let parts = path.components().filter(|part| *part != Component::CurDir);
-    let path: PathBuf = parts.collect();
-    let Some(name) = path.to_str() else {
-        return escaped(&path);
-    };
-    if MAIN_SEPARATOR == '\\' { name.replace('\\', "/") } else { name.into() }
-}
-
-fn escaped(path: &Path) -> String {
-    let mut name = String::from(if path.has_root() { "/" } else { "./" });
-    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-        name += &chunk.valid().replace('\\', "\\\\");
-        chunk.invalid().iter().for_each(|byte| name += &format!("\\x{byte:02X}"));
-    }
-    name
-}
+use std::path::{Path, PathBuf};
 
 /// A path as text for reports, with bytes that are not UTF-8 as `\xFF`.
 pub(super) fn shown(path: &Path) -> String {
@@ -88,9 +63,7 @@ mod tests {
             use std::os::unix::ffi::OsStrExt;
             let path = Path::new(std::ffi::OsStr::from_bytes(b"/a\xff\\b"));
             assert_eq!(from_bytes(to_bytes(path)).unwrap(), path);
-            assert_eq!(track_name(path), "//a\\xFF\\\\b");
             assert_eq!(shown(path), "/a\\xFF\\b");
         }
-        assert_eq!(track_name(Path::new("./a//b/./c")), "a/b/c");
     }
 }

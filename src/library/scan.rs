@@ -2,15 +2,10 @@
 
 use super::ledger::Stamp;
 use super::progress::Progress;
+use crate::decode::has_audio_extension;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, FileType, Metadata};
 use std::path::{Path, PathBuf};
-
-/// Files in folders are taken for audio if they have one of these extensions.
-pub const EXTENSIONS: [&str; 24] = [
-    "wav", "wave", "rf64", "bw64", "w64", "aif", "aiff", "aifc", "caf", "flac", "mp1", "mp2",
-    "mp3", "m4a", "m4b", "mp4", "aac", "alac", "ogg", "oga", "opus", "mka", "mkv", "webm",
-];
 
 /// How often progress is told.
 const TELL_EVERY: usize = 256;
@@ -117,7 +112,7 @@ impl Walk<'_> {
                 continue;
             }
             let is_link = kind.is_symlink();
-            if !is_link && !is_audio(&path) {
+            if !is_link && !has_audio_extension(&path) {
                 continue;
             }
             // Links that lead nowhere are none of our business.
@@ -125,7 +120,7 @@ impl Walk<'_> {
             let Ok(metadata) = metadata else { continue };
             if metadata.is_dir() {
                 self.folder(&path);
-            } else if is_audio(&path) {
+            } else if has_audio_extension(&path) {
                 match is_special(metadata.file_type()) {
                     true => self.scan.special.push(path),
                     false => self.take(path, &metadata, is_link),
@@ -178,11 +173,6 @@ fn each_once(scan: &mut Scan, known: impl Fn(&Path) -> bool) {
         scan.other_names.push((left_out.path, other.path.clone()));
     }
     scan.files = kept;
-}
-
-fn is_audio(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 fn is_special(kind: FileType) -> bool {

@@ -46,7 +46,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// all machines.
 ///
 /// Files that are new, or have another size or time, are decoded; a track's name is its
-/// [path](super::track_name). Files are not compared by their contents here: one that was moved is decoded
+/// [path](crate::tags::track_name). Files are not compared by their contents here: one that was moved is decoded
 /// again, and a copy is a track of its own. Batches that are due are [merged](Store::compact) meanwhile.
 #[derive(Debug)]
 pub struct SharedSync {

@@ -3,7 +3,7 @@
 use super::Library;
 use super::ledger::{Entry, Ledger, Outcome, Stamp};
 use super::options::SyncOptions;
-use super::paths::{shown, track_name};
+use super::paths::shown;
 use super::pipeline::{self, Event, Failed, Job, Setup, lock};
 use super::progress::Progress;
 use super::report::{Action, Failure, FailureKind, FileDone, Plan, SyncReport};
@@ -11,6 +11,7 @@ use super::scan::{Found, Scan, scan};
 use crate::error::{Error, Result};
 use crate::store::Writer;
 use crate::tags::TrackInfo;
+use crate::tags::track_name;
 use crate::units::TrackId;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};

@@ -1,8 +1,10 @@
 //! How a stream is listened to.
 
+use crate::calibration::Calibration;
 use crate::error::{Error, Result};
 use crate::search::SpeedRange;
 use crate::units::TrackId;
+use std::sync::Arc;
 
 /// How a stream is listened to. The defaults suit radio.
 ///
@@ -46,6 +48,9 @@ pub struct MonitorConfig {
     /// is not enough, [`Behind`](super::Event::Behind) says so. Nothing is left out. Default 0.8. Infinity
     /// lets steps be as they are: events then depend on nothing but the samples.
     pub max_load: f64,
+    /// The calibration that searches go by. Default none: that of the index, or else the one built in for its
+    /// analysis.
+    pub calibration: Option<Arc<Calibration>>,
 }
 
 impl Default for MonitorConfig {
@@ -60,6 +65,7 @@ impl Default for MonitorConfig {
             update_s: None,
             ignored: Vec::new(),
             max_load: 0.8,
+            calibration: None,
         }
     }
 }

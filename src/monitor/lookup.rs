@@ -1,5 +1,6 @@
 //! What the monitor asks of the search. Nothing else of it touches the search.
 
+use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::error::Result;
 use crate::evidence::PlaceEvidence;
@@ -14,6 +15,7 @@ use crate::spectrogram::Axes;
 use crate::store::{Store, Totals, TrackEntry};
 use crate::units::TrackId;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Places that a law is asked for: all that it counts.
 const PLACES: u64 = 1000;
@@ -72,14 +74,21 @@ pub(crate) struct Found {
 pub(crate) struct Lookup<'s, S: ?Sized> {
     store: &'s S,
     totals: Totals,
+    calibration: Arc<Calibration>,
     axes: Axes,
 }
 
 impl<'s, S: Store + ?Sized> Lookup<'s, S> {
-    pub fn new(store: &'s S) -> Result<Self> {
+    pub fn new(store: &'s S, config: &MatchConfig) -> Result<Self> {
         let totals = store.totals()?;
+        let calibration = config.calibration_for(&totals)?;
         let axes = Axes::new(&totals.config.stft);
-        Ok(Self { store, totals, axes })
+        Ok(Self { store, totals, calibration, axes })
+    }
+
+    /// The clip, weighed by the calibration of the collection.
+    pub fn calibrated(&self, clip: Clip) -> Clip {
+        Clip { query: clip.query.calibrated(Arc::clone(&self.calibration)), ..clip }
     }
 
     /// The analysis.

@@ -108,13 +108,13 @@ fn scan_blocks<S: Store + Sync + ?Sized>(
     mut more: impl FnMut(&mut dyn FnMut(&[f32], SampleRate)) -> Result<bool>,
 ) -> Result<Timeline> {
     config.monitor.validate()?;
-    let lookup = Lookup::new(store)?;
+    let search = match_config(&config.monitor);
+    let lookup = Lookup::new(store, &search)?;
     let analysis = Config::clone(lookup.config());
     let mut stream = QueryStream::new(analysis.clone(), config.monitor.window_s)?;
     let axes = Axes::new(&analysis.stft);
     let step = ((config.monitor.step_s / axes.hop_s).round() as u64).max(1);
     let mut tracker = Tracker::new(config.monitor.clone(), axes);
-    let search = match_config(&config.monitor);
     let jobs = match config.jobs {
         0 => thread::available_parallelism().map_or(1, usize::from),
         jobs => jobs,
@@ -152,7 +152,8 @@ fn scan_blocks<S: Store + Sync + ?Sized>(
                 windows.push((stream.frames(), last(&mut stream, window_s)?));
             }
             for (end, clip) in windows {
-                let window = clip.map(|clip| Window { clip: Arc::new(clip), end });
+                let window =
+                    clip.map(|clip| Window { clip: Arc::new(lookup.calibrated(clip)), end });
                 if let Some(window) = &window {
                     searches.ask(next, &window.clip);
                     next += 1;

@@ -17,10 +17,14 @@ const MOST_IDLE: usize = 16;
 /// A server that does not answer for so long is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A connection that does not answer for so long is lost.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Where connections come from.
 pub(super) trait Connections: Send + Sync {
-    /// Calls `run` once with a connection that nobody else uses meanwhile.
-    fn with(&self, run: &mut dyn FnMut(&mut Client)) -> Result<()>;
+    /// Calls `run` once with a connection that nobody else uses meanwhile. To be `sure` that it is there
+    /// costs a round trip.
+    fn with(&self, sure: bool, run: &mut dyn FnMut(&mut Client)) -> Result<()>;
 
     /// The same ones, once more.
     fn share(&self) -> Box<dyn Connections>;
@@ -55,24 +59,24 @@ impl Own {
 }
 
 impl Connections for Own {
-    fn with(&self, run: &mut dyn FnMut(&mut Client)) -> Result<()> {
+    fn with(&self, sure: bool, run: &mut dyn FnMut(&mut Client)) -> Result<()> {
         let idle = || self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = {
-            let mut idle = idle();
-            // What was lost meanwhile is dropped.
-            idle.retain(|client| !client.is_closed());
-            idle.pop()
-        };
+        let mut kept = idle().pop();
+        if sure && kept.as_mut().is_some_and(|client| client.is_valid(CHECK_TIMEOUT).is_err()) {
+            // The others are most likely lost, too.
+            idle().clear();
+            kept = None;
+        }
         let mut client = match kept {
             Some(client) => client,
             None => (self.inner.open)()?,
         };
         run(&mut client);
-        if !client.is_closed() {
-            let mut idle = idle();
-            if idle.len() < MOST_IDLE {
-                idle.push(client);
-            }
+        let mut idle = idle();
+        if client.is_closed() {
+            idle.clear();
+        } else if idle.len() < MOST_IDLE {
+            idle.push(client);
         }
         Ok(())
     }
@@ -110,7 +114,7 @@ impl Shared {
 }
 
 impl Connections for Shared {
-    fn with(&self, run: &mut dyn FnMut(&mut Client)) -> Result<()> {
+    fn with(&self, _sure: bool, run: &mut dyn FnMut(&mut Client)) -> Result<()> {
         (self.with)(run)
     }
 

@@ -31,6 +31,17 @@ impl Failure {
         }
     }
 
+    /// Whether the connection is no longer there.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Server(error) => match error.code() {
+                Some(code) => code.code().starts_with("57P"),
+                None => error.is_closed() || is_io(error),
+            },
+            Self::Here(_) => false,
+        }
+    }
+
     /// The server's SQLSTATE, if the server said it.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {

@@ -27,6 +27,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 const MOST_BLOCKS: u32 = 1 << 30;
 /// No answer has more bytes, as far as they are counted while they come.
 const MOST_BYTES: usize = 1 << 30;
+/// Slots that are asked for together, at most: more than any search needs, unless there are hundreds of
+/// batches.
+const MOST_SLOTS: usize = 1 << 20;
 /// What a row takes in memory beside its bytes, about.
 const ROW_BYTES: usize = 200;
 
@@ -93,7 +96,7 @@ impl Snapshot {
         let told = |error| self.store.told("open the collection", error);
         let (mut batches, mut removed, mut places) = (Vec::new(), Vec::new(), HashMap::new());
         let (mut tracks_there, mut frames, mut end) = (0u64, 0u64, 0u32);
-        let mut slots = None;
+        let (mut slots, mut calibration) = (None, 0i64);
         for row in &rows {
             let number = |column: usize| -> Result<u32> {
                 let number: i64 = row.try_get(column).map_err(told)?;
@@ -129,6 +132,7 @@ impl Snapshot {
                     let id: i32 = row.try_get(1).map_err(told)?;
                     places.insert(number(2)?, (id, number(3)?, number(4)?));
                 }
+                4 => calibration = row.try_get(2).map_err(told)?,
                 _ => slots = Some(row),
             }
         }
@@ -163,7 +167,9 @@ impl Snapshot {
         };
         let places = tracks.iter().map(place).collect::<Result<_>>()?;
         let totals = Totals::new(self.config.clone(), tracks_there, frames, end);
-        let totals = totals.with_removed(joined);
+        let totals = totals
+            .with_removed(joined)
+            .with_calibration(self.store.calibration_numbered(calibration)?);
         let ids = batches.iter().map(|batch| batch.id).collect();
         let state = State { totals, batches, ids, removed: starts };
         let mut lists = Vec::new();
@@ -181,6 +187,44 @@ impl Snapshot {
             lists = state.lists(hashes, &found)?;
         }
         Ok((state, places, lists))
+    }
+
+    /// The lists of so few hashes that their slots can be asked for together.
+    fn look_some_up(
+        &self,
+        hashes: &[LandmarkHash],
+        state: &State,
+    ) -> Result<Vec<PostingList<'static>>> {
+        let mut slots: Vec<(u32, u32)> = Vec::with_capacity(hashes.len() * state.batches.len());
+        for hash in hashes.iter().filter(|hash| hash.0 >> HASH_BITS == 0) {
+            let key = key(hash.0);
+            slots.extend((0..).zip(&state.batches).map(|(n, b)| (n, key >> b.slots.shift())));
+        }
+        // In the order in which they lie in the table.
+        slots.sort_unstable();
+        slots.dedup();
+        let batches: Vec<i32> = slots.iter().map(|slot| state.ids[slot.0 as usize]).collect();
+        let numbers: Vec<i32> = slots.iter().map(|slot| slot.1 as i32).collect();
+        let statement = self.store.sql("SELECT * FROM earmark.look_up($1, $2, $3)");
+        let params: [Param<'_>; 3] = [
+            (&state.ids, Type::INT4_ARRAY),
+            (&batches, Type::INT4_ARRAY),
+            (&numbers, Type::INT4_ARRAY),
+        ];
+        let rows = self.store.ask("look hashes up", &statement, params)?;
+        let told = |error| self.store.told("look hashes up", error);
+        let row = rows.first().ok_or_else(|| corrupt("a search is not answered"))?;
+        self.check_present(row.try_get(0).map_err(told)?, state)?;
+        let places: Option<Vec<i32>> = row.try_get(1).map_err(told)?;
+        let bytes: Option<Vec<&[u8]>> = row.try_get(2).map_err(told)?;
+        let there = places.unwrap_or_default().into_iter().zip(bytes.unwrap_or_default());
+        let found: Lists<'_> = there
+            .filter_map(|(place, bytes)| {
+                // Counted from 1.
+                Some((*slots.get(usize::try_from(place).ok()?.checked_sub(1)?)?, bytes))
+            })
+            .collect();
+        state.lists(hashes, &found)
     }
 
     fn state(&self) -> Result<&State> {
@@ -295,36 +339,13 @@ impl store::Store for Snapshot {
         if hashes.is_empty() || state.batches.is_empty() {
             return Ok(Vec::new());
         }
-        let mut slots: Vec<(u32, u32)> = Vec::new();
-        for hash in hashes.iter().filter(|hash| hash.0 >> HASH_BITS == 0) {
-            let key = key(hash.0);
-            slots.extend((0..).zip(&state.batches).map(|(n, b)| (n, key >> b.slots.shift())));
+        let mut lists = Vec::with_capacity(hashes.len());
+        let together = (MOST_SLOTS / state.batches.len()).max(1);
+        for (first, some) in (0u32..).step_by(together).zip(hashes.chunks(together)) {
+            let found = self.look_some_up(some, state)?;
+            lists.extend(found.into_iter().map(|list| PostingList { of: first + list.of, ..list }));
         }
-        // In the order in which they lie in the table.
-        slots.sort_unstable();
-        slots.dedup();
-        let batches: Vec<i32> = slots.iter().map(|slot| state.ids[slot.0 as usize]).collect();
-        let numbers: Vec<i32> = slots.iter().map(|slot| slot.1 as i32).collect();
-        let statement = self.store.sql("SELECT * FROM earmark.look_up($1, $2, $3)");
-        let params: [Param<'_>; 3] = [
-            (&state.ids, Type::INT4_ARRAY),
-            (&batches, Type::INT4_ARRAY),
-            (&numbers, Type::INT4_ARRAY),
-        ];
-        let rows = self.store.ask("look hashes up", &statement, params)?;
-        let told = |error| self.store.told("look hashes up", error);
-        let row = rows.first().ok_or_else(|| corrupt("a search is not answered"))?;
-        self.check_present(row.try_get(0).map_err(told)?, state)?;
-        let places: Option<Vec<i32>> = row.try_get(1).map_err(told)?;
-        let bytes: Option<Vec<&[u8]>> = row.try_get(2).map_err(told)?;
-        let there = places.unwrap_or_default().into_iter().zip(bytes.unwrap_or_default());
-        let found: Lists<'_> = there
-            .filter_map(|(place, bytes)| {
-                // Counted from 1.
-                Some((*slots.get(usize::try_from(place - 1).ok()?)?, bytes))
-            })
-            .collect();
-        state.lists(hashes, &found)
+        Ok(lists)
     }
 
     fn excerpts(&self, wanted: &[Range<u32>]) -> Result<Vec<Excerpted>> {
@@ -536,8 +557,9 @@ impl Store {
         statement: &str,
         params: impl IntoIterator<Item = Param<'p>>,
     ) -> Result<Vec<Row>> {
-        let (rows, bytes) = self.run(action, |client| {
-            let mut answer = client.query_typed_raw(statement, params)?;
+        let params: Vec<Param<'p>> = params.into_iter().collect();
+        let (rows, bytes) = self.read(action, |client| {
+            let mut answer = client.query_typed_raw(statement, params.iter().cloned())?;
             let (mut rows, mut bytes) = (Vec::new(), 0usize);
             while let Some(row) = answer.next()? {
                 bytes = bytes.saturating_add(row.raw_size_bytes());

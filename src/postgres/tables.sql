@@ -7,7 +7,9 @@ CREATE TABLE earmark.collection (
     version integer NOT NULL,
     config_id bigint NOT NULL,
     config bytea NOT NULL,
-    calibration bytea NOT NULL DEFAULT ''
+    calibration bytea,
+    -- Raised with each new calibration; 0 where there never was one.
+    calibration_number bigint NOT NULL DEFAULT 0
 );
 
 -- Ids are 32 bits.
@@ -91,7 +93,7 @@ RETURN CASE WHEN octet_length(written) <= 1048576 THEN written END;
 
 -- What a search asks first. Rows of kind 0 are the batches that count, in the order of the line; of kind
 -- 1 the places of removed tracks in them; of kind 2 the places of the tracks asked for; the one of kind 3
--- has the slots of the keys asked for.
+-- has the slots of the keys asked for, the one of kind 4 the number of the calibration.
 CREATE FUNCTION earmark.open(keys integer[], wanted bigint[])
 RETURNS TABLE (
     kind integer, batch integer, a bigint, b bigint, c bigint, d bigint,
@@ -114,6 +116,10 @@ BEGIN
     JOIN earmark.places p ON p.track = t.id AND p.bucket = p.first_block >> 8
     JOIN earmark.batches l ON l.id = p.batch AND l.state = 1
     WHERE t.removed_at IS NOT NULL;
+    RETURN QUERY
+    SELECT 4, NULL::integer, c.calibration_number, NULL::bigint, NULL::bigint, NULL::bigint,
+        NULL::integer[], NULL::integer[], NULL::bytea[]
+    FROM earmark.collection c;
     IF cardinality(wanted) > 0 THEN
         RETURN QUERY
         SELECT 2, p.batch, p.track, p.first_block, p.blocks, NULL::bigint,

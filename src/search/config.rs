@@ -2,7 +2,8 @@
 
 use crate::calibration::Calibration;
 use crate::error::{Error, Result};
-use crate::units::{ConfigId, STEPS, TrackId};
+use crate::store::Totals;
+use crate::units::{STEPS, TrackId};
 use std::sync::Arc;
 
 /// How to search. Not part of what is stored, so that each search may differ.
@@ -73,22 +74,21 @@ impl MatchConfig {
         Ok(())
     }
 
-    /// The calibration for a search with an analysis.
+    /// The calibration by which a collection is searched: the one given here, else the one stored with the
+    /// collection, else the one built in for its analysis.
     ///
     /// # Errors
-    /// [`Error::NoCalibration`] where none is given and none is built in,
-    /// [`Error::CalibrationMismatch`] where that of another analysis is given, [`Error::Config`] where
-    /// a number in it is out of range.
-    pub fn calibration_for(&self, config_id: ConfigId) -> Result<Arc<Calibration>> {
-        let Some(calibration) = &self.calibration else {
-            return Calibration::built_in(config_id).ok_or(Error::NoCalibration { config_id });
-        };
-        let (expected, found) = (config_id, calibration.config_id());
-        if found != expected {
-            return Err(Error::CalibrationMismatch { expected, found });
+    /// [`Error::NoCalibration`] where there is none of them, [`Error::CalibrationMismatch`] where it is that
+    /// of another analysis, [`Error::Config`] where a number in it is out of range.
+    pub fn calibration_for(&self, store: &Totals) -> Result<Arc<Calibration>> {
+        let config_id = store.config.id();
+        match self.calibration.as_ref().or(store.calibration.as_ref()) {
+            None => Calibration::built_in(config_id).ok_or(Error::NoCalibration { config_id }),
+            Some(calibration) => {
+                calibration.check_for(config_id)?;
+                Ok(Arc::clone(calibration))
+            }
         }
-        calibration.validate()?;
-        Ok(Arc::clone(calibration))
     }
 }
 

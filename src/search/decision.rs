@@ -18,14 +18,15 @@ pub(super) const SIGNIFICANT: f64 = 0.001;
 pub(super) const RETUNED: usize = 8;
 
 /// Decides what was found for one clip in one store, or in the parts of a collection. The matches are the
-/// same, in the same order, as if all tracks were in one store.
+/// same, in the same order, as if all tracks were in one store. Findings carry the law of the calibration that
+/// they were searched with; one in `config` is not looked at any more.
 ///
 /// # Errors
 /// [`Error::Config`] for a `config` that is out of range, [`Error::ConfigMismatch`] and
 /// [`Error::OtherClip`] for findings that do not belong together.
 pub fn decide(findings: &[Findings], config: &MatchConfig) -> Result<Vec<Match>> {
     config.validate()?;
-    let Some(gathered) = Gathered::new(findings, config)? else { return Ok(Vec::new()) };
+    let Some(gathered) = Gathered::new(findings)? else { return Ok(Vec::new()) };
     let Gathered { clip, places, law } = &gathered;
     let judged = judge(places, law, config.max_false_alarms);
     let ranked = rank(clip, places, &judged, config.max_matches);
@@ -41,7 +42,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    pub fn new(findings: &[Findings], config: &MatchConfig) -> Result<Option<Self>> {
+    pub fn new(findings: &[Findings]) -> Result<Option<Self>> {
         let Some(first) = findings.first() else { return Ok(None) };
         let clip = first.clip.clone();
         if let Some(other) = findings.iter().find(|f| f.clip != clip) {
@@ -54,9 +55,8 @@ impl Gathered {
         let sum = |of: fn(&Findings) -> u64| findings.iter().map(of).fold(0, u64::saturating_add);
         // Not by the durations, which come from outside.
         let hours = sum(|f| f.frames) as f64 * clip.hop_s / 3600.0;
-        let model = config.calibration_for(clip.config_id)?.law;
         let clarity = f64::from(clip.clarity);
-        let law = Law::new(model, clip.duration_s, clarity, hours, sum(|f| f.looked_at));
+        let law = Law::new(clip.law, clip.duration_s, clarity, hours, sum(|f| f.looked_at));
         let of_part = |(part, findings): (usize, &Findings)| {
             let part = part as u32;
             let place = move |place: &Place| Place { part, ..place.clone() };

@@ -124,7 +124,7 @@ pub fn weighed_places(
     config: &MatchConfig,
 ) -> Result<Vec<Place>> {
     let findings = [find(store, query, config)?];
-    let Some(gathered) = Gathered::new(&findings, config)? else { return Ok(Vec::new()) };
+    let Some(gathered) = Gathered::new(&findings)? else { return Ok(Vec::new()) };
     let judged = gathered.judge(f64::INFINITY);
     let place = |j: &Judged<'_>| Place::new(&findings, j);
     Ok(judged.iter().filter_map(place).collect())
@@ -144,7 +144,7 @@ pub fn weigh_place(
     config: &MatchConfig,
 ) -> Result<Option<Place>> {
     let findings = [find_at(store, query, track, offset_s, config)?];
-    let Some(gathered) = Gathered::new(&findings, config)? else { return Ok(None) };
+    let Some(gathered) = Gathered::new(&findings)? else { return Ok(None) };
     let judged = gathered.judge(f64::INFINITY);
     Ok(judged.first().and_then(|judged| Place::new(&findings, judged)))
 }
@@ -184,7 +184,7 @@ pub fn explain(
 
     // As far as the search gets.
     let findings = [find(store, query, config)?];
-    if let Some(gathered) = Gathered::new(&findings, config)? {
+    if let Some(gathered) = Gathered::new(&findings)? {
         let judged = gathered.judge(f64::INFINITY);
         if let Some(best) = judged.iter().find(|j| j.place.track == track) {
             let believed = judged.partition_point(|j| j.false_alarms <= config.max_false_alarms);

@@ -60,7 +60,7 @@ pub fn find(
     query: &Query,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    find_in_part(store, query, config, |quick| is_certain(&[quick], config))
+    find_in_part(store, query, config, |quick| is_certain(&[quick]))
 }
 
 /// As [`find`], in a part of a collection. Whether a quick look at it is enough is for `is_enough` to say,
@@ -71,18 +71,19 @@ pub(super) fn find_in_part(
     config: &MatchConfig,
     is_enough: impl FnOnce(Findings) -> Result<bool>,
 ) -> Result<Findings> {
-    let (analysis, query) = checked(store, query, config)?;
+    let analysis = checked(store, query, config)?;
     let strong: Vec<Peak> = query.peaks().iter().copied().filter(|p| p.rank < QUICK_RANK).collect();
     let landmarks = pair_all(&strong, &analysis.landmarks, QUICK_FAN_OUT);
     let first = store.first_look(&landmarks, config.probe_steps, named(&config.filter))?;
+    let query = &query.calibrated(config.calibration_for(&first.totals)?);
     let scope = scope(&first.totals, &config.filter, &first.blocks);
-    let finder = Finder { store, totals: &first.totals, scope, query: &query, config };
+    let finder = Finder { store, totals: &first.totals, scope, query, config };
     with_names(store, finder.find(&landmarks, &first.found, is_enough)?)
 }
 
 /// Whether a quick look at all parts found a match of the whole clip of which nothing more need be known.
-pub(super) fn is_certain(quick: &[Findings], config: &MatchConfig) -> Result<bool> {
-    let Some(gathered) = Gathered::new(quick, config)? else { return Ok(false) };
+pub(super) fn is_certain(quick: &[Findings]) -> Result<bool> {
+    let Some(gathered) = Gathered::new(quick)? else { return Ok(false) };
     let judged = gathered.judge(CERTAIN);
     let ranked = rank(&gathered.clip, &gathered.places, &judged, RETUNED);
     Ok(ranked.iter().any(|ranked| ranked.place.is_whole(&gathered.clip)))
@@ -96,32 +97,31 @@ pub(super) fn find_at(
     offset_s: f64,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    let (_, query) = checked(store, query, config)?;
+    checked(store, query, config)?;
     let first = store.first_look(&[], 0, &[track])?;
     let blocks = first.blocks.into_iter().next().unwrap_or_default();
     if blocks.is_empty() {
         return Err(Error::NoSuchTrack { id: track });
     }
+    let query = &query.calibrated(config.calibration_for(&first.totals)?);
     let scope = Scope::all(&first.totals);
-    let finder = Finder { store, totals: &first.totals, scope, query: &query, config };
+    let finder = Finder { store, totals: &first.totals, scope, query, config };
     with_names(store, finder.find_at(&blocks, offset_s)?)
 }
 
-/// Checks that query and store go together. Gives the store's analysis, and the query as the calibration
-/// has it.
+/// Checks that query and store go together. Gives the store's analysis.
 fn checked(
     store: &(impl Store + ?Sized),
     query: &Query,
     config: &MatchConfig,
-) -> Result<(Arc<Config>, Query)> {
+) -> Result<Arc<Config>> {
     config.validate()?;
     let analysis = store.config()?;
     let expected = analysis.id();
     if query.config_id() != expected {
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
-    let query = query.calibrated(config.calibration_for(expected)?);
-    Ok((analysis, query))
+    Ok(analysis)
 }
 
 /// Adds what is known of the tracks found.
@@ -305,7 +305,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
 
     /// The places that match most of the clip, among those that have all evidence.
     fn matched(&self, findings: &[Findings; 1], alarms: f64) -> Result<Vec<(usize, bool)>> {
-        let Some(gathered) = Gathered::new(findings, self.config)? else {
+        let Some(gathered) = Gathered::new(findings)? else {
             return Ok(Vec::new());
         };
         let judged = gathered.judge(alarms);

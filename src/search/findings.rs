@@ -4,6 +4,7 @@
 //! there. So a collection may be split over several stores, on several machines: each is searched by
 //! itself, and what was found is decided once, with all totals in hand.
 
+use crate::calibration::LawModel;
 use crate::error::{Error, Result};
 use crate::evidence::PlaceEvidence;
 use crate::evidence::peaks::LevelMap;
@@ -21,7 +22,7 @@ use super::matches::Span;
 use super::playback::Playback;
 use super::strength::Verified;
 
-const KIND: Kind = Kind { name: "findings", magic: b"EARMARKR", version: 2 };
+const KIND: Kind = Kind { name: "findings", magic: b"EARMARKR", version: 3 };
 
 /// What a search of one store found, as yet undecided.
 ///
@@ -61,6 +62,8 @@ pub struct Findings {
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub(crate) struct Clip {
     pub config_id: ConfigId,
+    /// The law of the calibration that it was searched with.
+    pub law: LawModel,
     pub duration_s: f64,
     pub clarity: f32,
     pub frames: u32,
@@ -73,6 +76,7 @@ impl Clip {
         let axes = Axes::new(&totals.config.stft);
         Self {
             config_id: query.config_id(),
+            law: query.calibration().law,
             duration_s: query.duration_s(),
             clarity: query.clarity(),
             frames: query.levels().frames() as u32,
@@ -219,6 +223,9 @@ impl Findings {
         let lengths = [duration_s, f64::from(clarity), hop_s, first_frame_s];
         if !lengths.iter().all(|length| length.is_finite() && *length > 0.0) {
             return Err("a clip that cannot be");
+        }
+        if self.clip.law.validate().is_err() {
+            return Err("a law that cannot be");
         }
         for place in &self.places {
             let numbers = [place.tempo, place.pitch, place.strength, place.coherence];

@@ -171,6 +171,7 @@ mod tests {
 
     fn clip() -> Clip {
         Clip {
+            law: Calibration::default().law,
             config_id: ConfigId(0),
             duration_s: 5.0,
             clarity: 1.0,

@@ -92,7 +92,8 @@ impl fmt::Debug for Shard {
 
 /// A collection in several stores, each of which holds some of its tracks.
 ///
-/// The stores may be of any kinds, but their fingerprints are of one analysis. A track is in one of them
+/// The stores may be of any kinds, but their fingerprints are of one analysis, and they are searched by one
+/// calibration: what goes by another than the first that answers counts as failed. A track is in one of them
 /// only: in two, it is two tracks of the same audio. Ids are of one shard each. [`Match::part`] says of which,
 /// and [`Match::same_as_part`] of which the other track is. `monitor`, `search_fingerprint` and `explain` take
 /// one store at a time.
@@ -236,7 +237,7 @@ impl Shards {
         let mut asked = Asked::new(&self.shards, query, config);
         let (mut parts, mut findings) = asked.collect();
         if !(all_needed && asked.has_failed()) {
-            asked.tell(is_certain(&findings, config)?);
+            asked.tell(is_certain(&findings)?);
             (parts, findings) = asked.collect();
         }
         let missing = asked.into_failed().into_iter().map(|(part, reason)| Missing {

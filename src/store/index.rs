@@ -226,14 +226,14 @@ impl OpenOptions {
         };
         let parts = manifest.segments.into_iter().map(part).collect();
         let numbers = (manifest.generation, manifest.next_id, manifest.next_number);
-        let calibration = manifest.calibration.into();
+        let calibration = manifest.calibration;
         let snapshot =
             Snapshot::new(config.clone(), numbers, calibration, parts, self.skip_damaged)?;
         Ok(Index::new(Place::Memory, self, snapshot))
     }
 
     fn empty(&self, config: Config) -> Result<Snapshot> {
-        Snapshot::new(Arc::new(config), (0, 0, 0), [].into(), Vec::new(), self.skip_damaged)
+        Snapshot::new(Arc::new(config), (0, 0, 0), None, Vec::new(), self.skip_damaged)
     }
 
     /// Reads the state that a folder is in.
@@ -255,7 +255,7 @@ impl OpenOptions {
             let whole = parts.iter().all(|part| part.segment().is_ok());
             if whole || before == Some(generation) {
                 let numbers = (generation, manifest.next_id, manifest.next_number);
-                let calibration = manifest.calibration.into();
+                let calibration = manifest.calibration;
                 return Snapshot::new(config, numbers, calibration, parts, self.skip_damaged);
             }
             before = Some(generation);

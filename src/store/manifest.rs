@@ -2,11 +2,13 @@
 //!
 //! It is small and replaced as a whole: a commit is one rename. `FORMAT.md` gives the layout.
 
+use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::sealed;
 use crate::store::snapshot::{Known, Removed, Snapshot};
 use std::path::Path;
+use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 use zerocopy::little_endian::{F64, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -65,13 +67,14 @@ pub(crate) struct Manifest {
     pub generation: u64,
     pub next_id: u32,
     pub next_number: u64,
-    pub calibration: Vec<u8>,
+    pub calibration: Option<Arc<Calibration>>,
     pub segments: Vec<(Known, Vec<Removed>)>,
 }
 
 /// The manifest of a state.
 pub(crate) fn write(snapshot: &Snapshot) -> std::io::Result<Vec<u8>> {
     let config = sealed::encode(&*snapshot.config)?;
+    let calibration = snapshot.totals.calibration.as_ref().map_or_else(Vec::new, |c| c.to_bytes());
     let all = snapshot.parts.iter().map(|part| part.removed.len() as u32).sum::<u32>();
     let head = Head {
         magic: MAGIC,
@@ -80,13 +83,13 @@ pub(crate) fn write(snapshot: &Snapshot) -> std::io::Result<Vec<u8>> {
         generation: snapshot.generation.into(),
         next_number: snapshot.next_number.into(),
         config_bytes: (config.len() as u32).into(),
-        calibration_bytes: (snapshot.calibration.len() as u32).into(),
+        calibration_bytes: (calibration.len() as u32).into(),
         segments: (snapshot.parts.len() as u32).into(),
         removed: all.into(),
     };
     let mut bytes = head.as_bytes().to_vec();
     bytes.extend_from_slice(&config);
-    bytes.extend_from_slice(&snapshot.calibration);
+    bytes.extend_from_slice(&calibration);
     for part in &snapshot.parts {
         let known = &part.known;
         let record = SegmentRecord {
@@ -155,7 +158,13 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Manifest> {
     let config = take(head.config_bytes.get())?;
     let config: Config = sealed::decode(config).map_err(|_| corrupt("its analysis cannot be"))?;
     config.validate()?;
-    let calibration = take(head.calibration_bytes.get())?.to_vec();
+    let calibration = match take(head.calibration_bytes.get())? {
+        [] => None,
+        bytes => Some(Arc::new(Calibration::from_bytes(bytes)?)),
+    };
+    if let Some(calibration) = &calibration {
+        calibration.check_for(config.id())?;
+    }
     let (records, rest) =
         <[SegmentRecord]>::ref_from_prefix_with_elems(rest, head.segments.get() as usize)
             .map_err(|_| cut())?;

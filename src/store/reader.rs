@@ -1,5 +1,6 @@
 //! Reads one state of an index.
 
+use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, Query};
@@ -51,10 +52,10 @@ impl Reader {
         self.snapshot.duration_s
     }
 
-    /// The bytes that a calibration was stored as; empty where none was.
+    /// The calibration that is stored with the index.
     #[must_use]
-    pub fn calibration(&self) -> &[u8] {
-        &self.snapshot.calibration
+    pub fn calibration(&self) -> Option<&Arc<Calibration>> {
+        self.snapshot.totals.calibration.as_ref()
     }
 
     /// All tracks, in the order of their ids.

@@ -1,5 +1,6 @@
 //! One state of an index: its segments, in the order of the line, and what was removed of them.
 
+use crate::calibration::Calibration;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::mmap::Bytes;
@@ -168,8 +169,6 @@ pub(crate) struct Snapshot {
     pub next_id: u32,
     /// Numbers of segments from here on are free.
     pub next_number: u64,
-    /// What a calibration is stored as; empty for none.
-    pub calibration: Arc<[u8]>,
     /// In the order of ids, and of the line.
     pub parts: Vec<Part>,
     pub totals: Totals,
@@ -186,7 +185,7 @@ impl Snapshot {
     pub fn new(
         config: Arc<Config>,
         (generation, next_id, next_number): (u64, u32, u64),
-        calibration: Arc<[u8]>,
+        calibration: Option<Arc<Calibration>>,
         mut parts: Vec<Part>,
         skip_damaged: bool,
     ) -> Result<Self> {
@@ -209,19 +208,12 @@ impl Snapshot {
                 }
             }
         }
-        let totals = Totals::new(config.clone(), tracks, frames, base).with_removed(removed);
+        let totals = Totals::new(config.clone(), tracks, frames, base)
+            .with_removed(removed)
+            .with_calibration(calibration);
         let damage = skip_damaged.then(Mutex::default);
-        let this = Self {
-            config,
-            generation,
-            next_id,
-            next_number,
-            calibration,
-            parts,
-            totals,
-            duration_s,
-            damage,
-        };
+        let this =
+            Self { config, generation, next_id, next_number, parts, totals, duration_s, damage };
         Ok(this)
     }
 

@@ -1,5 +1,6 @@
 //! Changes an index.
 
+use crate::calibration::Calibration;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::store::folder::{FolderLock, step};
@@ -37,7 +38,7 @@ pub struct Writer {
     names_bytes: usize,
     next_id: u32,
     next_number: u64,
-    calibration: Arc<[u8]>,
+    calibration: Option<Arc<Calibration>>,
     changed: bool,
     /// Segments in the index that the next commit does without.
     obsolete: Vec<u64>,
@@ -76,7 +77,7 @@ impl Writer {
             names_bytes: 0,
             next_id: snapshot.next_id,
             next_number: snapshot.next_number,
-            calibration: snapshot.calibration.clone(),
+            calibration: snapshot.totals.calibration.clone(),
             changed: false,
             obsolete: Vec::new(),
         })
@@ -146,18 +147,17 @@ impl Writer {
         Ok(None)
     }
 
-    /// Stores a calibration with the index, in bytes that [`Reader::calibration`] gives back.
+    /// Stores a calibration with the index, or none. Searches go by it, unless they are given another; with
+    /// none, by the one that is built in for the analysis.
     ///
     /// # Errors
-    /// [`Error::TextTooLong`] beyond 16 MiB.
-    pub fn set_calibration(&mut self, bytes: impl Into<Arc<[u8]>>) -> Result<()> {
-        const LIMIT: usize = 1 << 24;
-        let bytes = bytes.into();
-        if bytes.len() > LIMIT {
-            let (field, bytes, limit) = ("calibration", bytes.len(), LIMIT);
-            return Err(Error::TextTooLong { field, bytes, limit });
+    /// [`Error::CalibrationMismatch`] for that of another analysis, [`Error::Config`] where a number in it is
+    /// out of range.
+    pub fn set_calibration(&mut self, calibration: Option<Arc<Calibration>>) -> Result<()> {
+        if let Some(calibration) = &calibration {
+            calibration.check_for(self.shared.current().config.id())?;
         }
-        (self.calibration, self.changed) = (bytes, true);
+        (self.calibration, self.changed) = (calibration, true);
         Ok(())
     }
 

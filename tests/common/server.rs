@@ -78,6 +78,22 @@ impl Server {
 
     /// Starts it, after a kill.
     pub fn begin(&self) {
+        let begun = Instant::now();
+        self.spawn();
+        while let Err(error) = postgres::Client::connect(&self.url(), postgres::NoTls) {
+            let log = || std::fs::read_to_string(self.log()).unwrap_or_default();
+            assert!(begun.elapsed() < Duration::from_secs(60), "{error}\n{}", log());
+            thread::sleep(Duration::from_millis(10));
+            // It does not start while what it had in memory is still held.
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            if running.as_ref().is_none_or(|running| running.waiter.is_finished()) {
+                drop(running);
+                self.spawn();
+            }
+        }
+    }
+
+    fn spawn(&self) {
         let mut command = as_user(program("postgres").unwrap());
         command.arg("-D").arg(self.data());
         for option in &self.options {
@@ -95,24 +111,24 @@ impl Server {
         let pid = told.recv().unwrap();
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Running { pid, waiter });
-        let begun = Instant::now();
-        while let Err(error) = postgres::Client::connect(&self.url(), postgres::NoTls) {
-            let log = || std::fs::read_to_string(self.log()).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_secs(60), "{error}\n{}", log());
-            thread::sleep(Duration::from_millis(20));
-        }
     }
 
-    /// Ends it: `KILL` at once and with all that it has not written, `QUIT` at once, `INT` in order.
+    /// Ends it: `KILL` at once and without a word, `QUIT` at once, `INT` in order.
     pub fn end(&self, signal: &str) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Running { pid, waiter }) = running {
+            let mut all = vec![pid.to_string()];
             if signal == "KILL" {
                 // Its processes, too: they would go on for a moment.
-                let group = format!("-{pid}");
-                let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+                let children = Command::new("pgrep").args(["-P", &pid.to_string()]).output();
+                let children = children.map(|output| output.stdout).unwrap_or_default();
+                all.extend(String::from_utf8_lossy(&children).lines().map(String::from));
             }
-            let _ = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status();
+            let _ = Command::new("kill")
+                .arg(format!("-{signal}"))
+                .args(all)
+                .stderr(Stdio::null())
+                .status();
             let _ = waiter.join();
         }
     }
@@ -172,13 +188,13 @@ fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// Whether this is the superuser, as whom a server does not run.
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().unwrap();
     id.stdout.starts_with(b"0")
 }
 
 /// As whom it runs then.
-fn user() -> &'static str {
+pub fn user() -> &'static str {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     if passwd.lines().any(|line| line.starts_with("postgres:")) { "postgres" } else { "nobody" }
 }

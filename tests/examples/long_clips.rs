@@ -72,8 +72,10 @@ fn a_long_clip_is_searched_in_little_memory() {
     let scores: Vec<f64> = rows.iter().map(|row| row[8].parse().unwrap()).collect();
     assert!(scores.is_sorted_by(|a, b| a >= b) && scores[scores.len() - 1] >= 3.0);
 
-    let (_, out, _) = ask("");
+    let (_, out, err) = ask("");
     assert!(out.contains("\n   …  and more: raise --top"), "{out}");
+    assert!(out.contains("the program `monitor` tells what plays when"), "{out}");
+    assert!(err.contains("for a timeline: monitor index clip.wav"), "{err}");
     let duration = format!("clip.wav ({:.1} s)\n", plays[plays.len() - 1].2);
     assert!(out.contains(&duration), "{out}");
 }

@@ -4,7 +4,8 @@ use crate::common::{RATE_HZ, music, noise, query, rate};
 use crate::{Place, options, wav};
 use earmark::Error;
 use earmark::library::{Clip, IdentifyOptions};
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::time::Duration;
 
 #[test]
 fn files_bytes_readers_samples_and_queries_give_the_same() {
@@ -83,4 +84,51 @@ fn what_cannot_be_a_clip_is_told() {
     how.stretch_s = 1.0;
     let refused = library.identify_with(Clip::samples(&silence, rate(8000)), &how);
     assert!(matches!(refused, Err(Error::Config { field: "stretch_s", .. })));
+}
+
+/// A reader that takes a while for each byte that it gives.
+struct Slow(Cursor<Vec<u8>>);
+
+impl Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        std::thread::sleep(Duration::from_millis(2));
+        let few = buffer.len().min(4096);
+        self.0.read(&mut buffer[..few])
+    }
+}
+
+impl Seek for Slow {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn a_clip_that_takes_too_long_is_given_up_and_one_that_is_found_is_not() {
+    let place = Place::empty();
+    place.write("song.wav", &wav(&music(30.0, 7)));
+    place.sync(&options());
+    let library = place.open();
+    let song = music(30.0, 7);
+    let mut clip = noise(60 * RATE_HZ, 0.1, 5);
+    clip.extend(&song[5 * RATE_HZ..25 * RATE_HZ]);
+    let mut how = IdentifyOptions::default();
+    (how.stretch_s, how.time_limit) = (10.0, Some(Duration::from_millis(20)));
+    let clips = [
+        Clip::reader(Slow(Cursor::new(wav(&clip)))),
+        // No stretch is begun at all.
+        Clip::samples(&clip, rate(RATE_HZ)),
+    ];
+    for (clip, limit) in clips.into_iter().zip([how.time_limit, Some(Duration::ZERO)]) {
+        how.time_limit = limit;
+        match library.identify_with(clip, &how) {
+            Err(Error::OutOfTime { after_s, listened_s }) => {
+                assert!(after_s >= limit.unwrap().as_secs_f64() && listened_s < 80.0);
+            }
+            found => panic!("{found:?}"),
+        }
+    }
+    how.time_limit = Some(Duration::from_secs(3600));
+    let found = library.identify_with(Clip::samples(&clip, rate(RATE_HZ)), &how).unwrap();
+    assert_eq!(found.len(), 1);
 }

@@ -4,7 +4,7 @@ use super::*;
 use earmark::landmark::LandmarkHash;
 use earmark::search::{Answer, Shard, Shards};
 use earmark::store::{Excerpted, PostingList, Store, Totals, TrackEntry};
-use earmark::{Config, Index, TrackId};
+use earmark::{Calibration, Config, Index, TrackId};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -266,6 +266,21 @@ fn what_no_shard_can_answer_is_an_error() {
     let mixed = Shards::new([Shard::new("compact", other), Shard::new("usual", index().reader())]);
     let answer = mixed.search_available(clip, &MatchConfig::default()).unwrap();
     assert_eq!(missing(&answer).0, 0);
+
+    // One that is searched by another calibration cannot be compared.
+    let calibrated = Index::in_memory(Config::default()).unwrap();
+    let mut calibration = Calibration::default();
+    calibration.law.chance += 0.1;
+    let mut writer = calibrated.writer().unwrap();
+    writer.set_calibration(Some(Arc::new(calibration))).unwrap();
+    writer.commit().unwrap();
+    let stores = [("usual", index().reader()), ("other", calibrated.reader())];
+    let shards = Shards::new(stores.map(|(name, reader)| Shard::new(name, reader)));
+    let error = shards.search(clip, &MatchConfig::default()).unwrap_err();
+    let Error::Shard { name, source } = error else { panic!("{error}") };
+    assert!(name == "other" && matches!(*source, Error::OtherClip), "{name}: {source}");
+    let one = MatchConfig { calibration: Some(Arc::default()), ..MatchConfig::default() };
+    assert!(!shards.search_available(clip, &one).unwrap().is_partial());
 
     // An id is of one shard, so that a list of ids says nothing of several.
     let filter = TrackFilter::Only([TrackId(0)].into());

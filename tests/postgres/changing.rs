@@ -68,7 +68,7 @@ fn what_is_removed_replaced_and_merged_is_answered_as_it_should_be() {
     check(&store, &tracks);
     let all: Vec<_> = tracks.iter().map(|track| track.0).collect();
     assert_eq!(store.compact_with(&now()).unwrap().tracks, 6);
-    match before.blocks_of(&all).and(before.excerpts(&[0..9])) {
+    match before.blocks_of(&all).and(before.excerpts(std::slice::from_ref(&(0..9)))) {
         Err(Error::Postgres { advice, .. }) => assert!(advice.contains("new snapshot")),
         other => panic!("{other:?}"),
     }
@@ -184,7 +184,7 @@ fn many_write_merge_and_search_at_once() {
             // Whole batches, each a whole number of times: what is there can be read to the end.
             let snapshot = store.snapshot().unwrap();
             let totals = snapshot.totals().unwrap();
-            let seen = snapshot.excerpts(&[0..totals.blocks]).unwrap();
+            let seen = snapshot.excerpts(std::slice::from_ref(&(0..totals.blocks))).unwrap();
             let different: std::collections::BTreeSet<_> =
                 seen.iter().map(|found| found.excerpt.track).collect();
             assert_eq!((different.len() as u64, seen.len()), (totals.tracks, different.len()));

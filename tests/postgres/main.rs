@@ -3,7 +3,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[global_allocator]
+static ALLOCATOR: common::Refusing = common::Refusing;
+
 mod changing;
+mod damage;
+mod faults;
 mod opening;
 #[cfg(feature = "library")]
 mod programs;

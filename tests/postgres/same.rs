@@ -113,3 +113,27 @@ fn clips_of_all_kinds_get_the_same_matches_bit_for_bit_in_few_round_trips() {
     }
     assert!(matched > 60, "{matched} matches");
 }
+
+#[test]
+fn a_calibration_is_kept_with_the_collection() {
+    let Some(server) = Server::shared() else { return };
+    let store = server.store();
+    let tracks = tracks();
+    add(&store, &prints(&tracks[..3]), 3);
+    let known = |store: &Store| store.snapshot().unwrap().totals().unwrap().calibration;
+    assert_eq!(known(&store), None);
+    let calibration = earmark::Calibration::built_in(Config::default().id()).unwrap();
+    store.set_calibration(Some(&calibration)).unwrap();
+    let clip = query(cut(&tracks[1].1, 4.0, 9.0));
+    for _ in 0..2 {
+        assert_eq!(known(&store), Some(calibration.clone()));
+        assert_eq!(store.search(&clip, &MatchConfig::default()).unwrap()[0].name, "track 1");
+    }
+    store.set_calibration(None).unwrap();
+    assert_eq!(known(&store), None);
+    let other = calibration.as_ref().clone().for_analysis(earmark::ConfigId(7));
+    assert!(matches!(
+        store.set_calibration(Some(&other)),
+        Err(earmark::Error::CalibrationMismatch { .. })
+    ));
+}

@@ -2,7 +2,8 @@
 
 use super::Queue;
 use crate::error::Result;
-use crate::library::{path_bytes, track_name};
+use crate::library::path_bytes;
+use crate::tags::track_name;
 use ::postgres::binary_copy::BinaryCopyInWriter;
 use ::postgres::types::Type;
 use std::path::{Path, PathBuf};

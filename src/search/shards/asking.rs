@@ -84,6 +84,12 @@ impl<'a> Asked<'a> {
             }
         }
         found.sort_by_key(|(part, _)| *part);
+        // Those of another calibration cannot be decided together with the others.
+        let of = found.first().map(|(_, findings)| findings.clip.clone());
+        let others = found.extract_if(.., |(_, findings)| Some(&findings.clip) != of.as_ref());
+        for (part, _) in others.collect::<Vec<_>>() {
+            self.fail(part, Error::OtherClip);
+        }
         found.into_iter().unzip()
     }
 
