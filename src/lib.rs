@@ -204,6 +204,11 @@ struct CalibrationGuide;
 #[doc = include_str!("../docs/library.md")]
 struct LibraryRecipes;
 
+/// How one keeps a collection in PostgreSQL.
+#[cfg(all(doctest, feature = "postgres", feature = "decode"))]
+#[doc = include_str!("../docs/postgres.md")]
+struct PostgresGuide;
+
 #[cfg(test)]
 mod tests {
     use super::*;
