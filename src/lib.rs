@@ -199,15 +199,15 @@ struct Readme;
 #[doc = include_str!("../docs/calibration.md")]
 struct CalibrationGuide;
 
-/// The examples of collections in PostgreSQL.
-#[cfg(all(doctest, feature = "library", feature = "postgres"))]
-#[doc = include_str!("../docs/postgres.md")]
-struct PostgresGuide;
-
 /// The recipes for libraries.
 #[cfg(all(doctest, feature = "library"))]
 #[doc = include_str!("../docs/library.md")]
 struct LibraryRecipes;
+
+/// How one keeps a collection in PostgreSQL.
+#[cfg(all(doctest, feature = "postgres", feature = "decode"))]
+#[doc = include_str!("../docs/postgres.md")]
+struct PostgresGuide;
 
 #[cfg(test)]
 mod tests {

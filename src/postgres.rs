@@ -1,7 +1,24 @@
 //! A collection in PostgreSQL: the same answers as from an [`Index`](crate::Index), with as many writers
 //! and readers as one likes, on as many machines.
 //!
-//! The tables are described in `FORMAT.md`, how one starts in `docs/postgres.md`.
+//! ```no_run
+//! use earmark::postgres::Store;
+//! use earmark::{Config, Fingerprint, MatchConfig, Query, TrackInfo};
+//! # fn song() -> Fingerprint { unimplemented!() }
+//! # fn clip() -> Query { unimplemented!() }
+//! let store = Store::connect("postgres://me:secret@host/music")?;
+//! store.migrate(&Config::default())?;
+//! store.add([(TrackInfo::named("song"), &song())])?;
+//! for found in store.search(&clip(), &MatchConfig::default())? {
+//!     println!("{} at {:.1} s", found.name, found.offset_s);
+//! }
+//! # Ok::<(), earmark::Error>(())
+//! ```
+//!
+//! Tracks are added in [batches](Batch), each in one transaction. A search reads a [`Snapshot`], which is a
+//! [`store::Store`](crate::store::Store): the list of batches that there were. Batches never change;
+//! [compacting](Store::compact) makes few of many. The tables are described in `FORMAT.md`, how one starts in
+//! `docs/postgres.md`.
 
 use crate::calibration::Calibration;
 use crate::config::Config;

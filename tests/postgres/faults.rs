@@ -49,7 +49,8 @@ fn write_until_it_fails(store: &Store, round: u64, merges: bool) -> Done {
 
 #[test]
 fn a_server_that_is_killed_has_all_that_was_committed_and_nothing_half() {
-    let Some(server) = Server::start(&["fsync=on"]) else { return };
+    // A kill takes nothing from what the system has yet to write, so that it need not be made to.
+    let Some(server) = Server::start(&["fsync=off"]) else { return };
     let store = store(&server);
     let name = schema(&store);
     let mut tracks: Vec<(TrackId, TrackInfo, Fingerprint)> = Vec::new();
