@@ -5,10 +5,11 @@
 //! ```
 
 mod measure;
+mod servers;
 
 use clap::{Parser, Subcommand};
 use earmark::postgres::{CompactOptions, Store};
-use earmark::{Error, Fingerprinter, Index, MatchConfig, TrackInfo};
+use earmark::{Error, Index, TrackInfo};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -57,6 +58,12 @@ enum Action {
         url: String,
         #[arg(required = true)]
         clips: Vec<PathBuf>,
+        /// Another server, which has other tracks of the same collection; may be given several times
+        #[arg(long, value_name = "URL")]
+        also: Vec<String>,
+        /// Answer from the servers that can be reached, and name the others
+        #[arg(long)]
+        partial: bool,
     },
     /// Search clips here and in an index of the same tracks: the same answers, and how long they take
     Measure {
@@ -78,7 +85,10 @@ fn main() -> ExitCode {
         Action::Compact { url, all, now } => compact(&url, all, now),
         Action::Stats { url } => stats(&url),
         Action::Verify { url } => verify(&url),
-        Action::Match { url, clips } => find(&url, &clips),
+        Action::Match { url, clips, also, partial } => {
+            let urls = std::iter::once(url).chain(also).collect();
+            servers::find(urls, &clips, partial)
+        }
         Action::Measure { url, index, list, clients } => {
             measure::measure(&url, &index, &list, clients)
         }
@@ -171,17 +181,4 @@ fn verify(url: &str) -> Result<ExitCode, Error> {
         println!("{damage:?}");
     }
     Ok(if damage.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-fn find(url: &str, clips: &[PathBuf]) -> Result<ExitCode, Error> {
-    let store = Store::connect(url)?;
-    let mut fingerprinter = Fingerprinter::new(store.config()?.as_ref().clone())?;
-    for path in clips {
-        let clip = fingerprinter.query_file(path)?.value;
-        match store.search(&clip, &MatchConfig::default())?.first() {
-            Some(found) => println!("{:?}: {:?} at {:.2} s", path, found.name, found.offset_s),
-            None => println!("{path:?}: not there"),
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }

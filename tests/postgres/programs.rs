@@ -61,6 +61,21 @@ fn programs_share_a_list_and_one_that_is_killed_leaves_its_files_to_the_others()
     let (code, out, _) = run(&mut library(&server, "progress"));
     assert_eq!(code, 1);
     assert!(out.contains("31 of 31 files, 1 failed") && out.contains("broken.mp3: "), "{out}");
+
+    // Searched beside a server that is not there.
+    let gone = "postgres://me:hidden@127.0.0.1:1/music";
+    let find = |options: &[&str]| {
+        let clip = folder.path().join("7.wav");
+        let mut find = example("postgres");
+        run(find.args(["match", &server.url()]).arg(clip).args(["--also", gone]).args(options))
+    };
+    let (code, out, err) = find(&["--partial"]);
+    assert!(code == 0 && out.contains("7.wav\" at "), "{out}{err}");
+    assert!(err.starts_with("not searched: server 2: PostgreSQL: cannot connect"), "{err}");
+    let (code, out, err) = find(&[]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(err.starts_with("error: shard server 2: PostgreSQL: cannot connect"), "{err}");
+    assert!(!err.contains("hidden"), "{err}");
 }
 
 #[test]
