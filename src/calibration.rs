@@ -65,11 +65,11 @@ pub struct Calibration {
     pub law: LawModel,
 }
 
-/// For the default [`Config`](crate::Config).
+/// For the default [`Config`](crate::Config): what the program `calibrate` wrote, as `default.txt` says.
 static DEFAULT: Calibration =
     Calibration::read(Reader::new(include_bytes!("calibration/default.bin")));
 
-/// What the program `calibrate` wrote for [`Config::compact`](crate::Config::compact).
+/// For [`Config::compact`](crate::Config::compact), as `compact.txt` says.
 static COMPACT: Calibration =
     Calibration::read(Reader::new(include_bytes!("calibration/compact.bin")));
 

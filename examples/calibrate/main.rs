@@ -54,7 +54,7 @@ mod spectral;
 mod text;
 
 use analysis::Analysis;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use dispersion::Density;
 use earmark::Calibration;
 use material::{Bench, Group};
@@ -76,9 +76,10 @@ some, loops are mixed into others. Each of these is parted by track: half is fit
 to, a fifth decides between the fits, and of the rest, which nothing has seen, the
 report tells. From all, clips are cut and degraded as the program `evaluate` does.
 
-What is fitted, in this order: how likely each level under a peak is; what tells
-clear clips from others; how often chance goes so far. With --weights, how far
-evidence spreads by chance and how much each kind of it counts, too.
+What is fitted, in this order: how likely each level under a peak is (--fit table);
+what tells clear clips from others, and how often chance goes so far (--fit law); how
+far evidence spreads by chance, and how much each kind of it counts (--fit weights).
+Each goes on from the one before. What is not fitted stays as it comes with the crate.
 
 Examples:
   calibrate Music --out mine.calibration
@@ -123,16 +124,37 @@ pub struct Options {
     /// From which all that is random follows
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
-    /// Fit how much each kind of evidence counts, too, and how far evidence spreads: better on music and
-    /// degradations like those of the fit, worse on others
-    #[arg(long)]
-    weights: bool,
+    /// How much is fitted: the more, the better on music and degradations like those of the fit, and the less
+    /// sure on others
+    #[arg(long, value_enum, default_value_t = Extent::Law)]
+    fit: Extent,
     /// A twelfth of the clips
     #[arg(long)]
     quick: bool,
     /// Number of threads [default: one per core]
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+}
+
+/// How much is fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Extent {
+    /// How likely each level under a peak is
+    Table,
+    /// Also what tells clear clips from others, and the law of false alarms
+    Law,
+    /// Also how far evidence spreads, and how much each kind of it counts
+    Weights,
+}
+
+impl Extent {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Law => "law",
+            Self::Weights => "weights",
+        }
+    }
 }
 
 const LENGTHS_S: [f64; 3] = [2.0, 5.0, 10.0];
@@ -185,20 +207,10 @@ fn run(options: &Options) -> Result<(), String> {
     let (readings, peaks_per_s) = bench.readings(&before)?;
     calibration.log_likelihood_ratio = readings.table();
 
-    say("searching, to weigh the evidence");
-    let seen = [Part::Fit, Part::Choose];
-    let mut trials = bench.search(&calibration, &seen)?;
-    let density = Density::new(peaks_per_s, &config.stft);
-    calibration.quality = quality::fit(&calibration, &trials);
-    if options.weights {
-        dispersion::fit(&mut calibration, &mut trials, density, &design.lengths_s);
-        calibration.quality = quality::fit(&calibration, &trials);
-        calibration = fit::fit(&calibration, &trials, &design.kinds, true, &say);
-        say("searching again, to fit the law");
-        trials = bench.search(&calibration, &seen)?;
-        calibration.quality = quality::fit(&calibration, &trials);
+    if options.fit >= Extent::Law {
+        let density = Density::new(peaks_per_s, &config.stft);
+        calibration = fit_law(options, calibration, density, &bench, &design, &say)?;
     }
-    calibration = fit::fit(&calibration, &trials, &design.kinds, false, &say);
     calibration.validate().map_err(|e| e.to_string())?;
     written(&options.out, &calibration.to_bytes())?;
 
@@ -221,4 +233,28 @@ fn run(options: &Options) -> Result<(), String> {
         clips(Group::Shared)
     ));
     Ok(())
+}
+
+/// Fits what stands behind the table: first how evidence is weighed, if that is wanted, then the law.
+fn fit_law(
+    options: &Options,
+    mut calibration: Calibration,
+    density: Density,
+    bench: &Bench<'_>,
+    design: &Design,
+    say: &impl Fn(&str),
+) -> Result<Calibration, String> {
+    say("searching, to weigh the evidence");
+    let seen = [Part::Fit, Part::Choose];
+    let mut trials = bench.search(&calibration, &seen)?;
+    calibration.quality = quality::fit(&calibration, &trials);
+    if options.fit >= Extent::Weights {
+        dispersion::fit(&mut calibration, &mut trials, density, &design.lengths_s);
+        calibration.quality = quality::fit(&calibration, &trials);
+        calibration = fit::fit(&calibration, &trials, &design.kinds, true, say);
+        say("searching again, to fit the law");
+        trials = bench.search(&calibration, &seen)?;
+        calibration.quality = quality::fit(&calibration, &trials);
+    }
+    Ok(fit::fit(&calibration, &trials, &design.kinds, false, say))
 }

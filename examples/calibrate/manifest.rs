@@ -22,10 +22,12 @@ pub fn text(
     };
     line(format_args!("Calibration of the analysis {}", calibration.config_id()));
     line(format_args!("made by calibrate {}", env!("CARGO_PKG_VERSION")));
+    let quick = if options.quick { "a twelfth of " } else { "" };
+    line(format_args!("--fit {}, seed {}", options.fit.name(), options.seed));
     line(format_args!(
-        "seed {}, quick {}, pairs {}",
-        options.seed,
-        options.quick,
+        "of each kind and length {quick}{} clips of indexed tracks and {} of others, {} pairs over one loop",
+        options.clips,
+        options.absent_clips,
         music.pairs.len()
     ));
     line(format_args!("\nMusic from:"));
