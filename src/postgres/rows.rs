@@ -63,7 +63,30 @@ pub(super) fn decode(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::landmark::HASH_BITS;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_few_peaks_or_none(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..400), lengths in any::<[u8; 4]>(),
+            start in 0u32..9, count in 1u32..9, all in any::<u32>(), words in any::<u32>(),
+        ) {
+            // Mostly blocks that are short enough to be there.
+            for (byte, length) in bytes.chunks_mut(2).zip(lengths) {
+                byte[0] = length / 4;
+                byte[byte.len() - 1] = 0;
+            }
+            let coder = BlockCoder::new(&Config::default());
+            for start in [start, all.saturating_sub(start)] {
+                let blocks = start..start.saturating_add(count).min(all);
+                let (mut peaks, mut all_words) = (Vec::new(), Vec::new());
+                let _ = decode(&coder, &bytes, &blocks, (all, words), &mut peaks, &mut all_words);
+                prop_assert!(peaks.len() <= 8 * bytes.len() && 8 * all_words.len() <= bytes.len());
+            }
+        }
+    }
 
     #[test]
     fn each_hash_has_a_key_of_its_own_and_neighbours_have_near_ones() {

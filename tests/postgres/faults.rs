@@ -80,7 +80,7 @@ fn a_server_that_is_killed_has_all_that_was_committed_and_nothing_half() {
             tracks.extend(with_ids.map(|(entry, (info, print))| (entry.id, info, print)));
         }
         check(&store, &tracks);
-        while tracks.len() > 30 {
+        while tracks.len() > 14 {
             let (id, ..) = tracks.remove(0);
             store.remove(id).unwrap();
         }
@@ -128,7 +128,9 @@ fn cancelled_queries_and_lost_connections_are_told_and_the_next_call_goes_on() {
                 ended += server.client().query(&find, &[&like]).unwrap().len();
                 tried += 1;
             }
-            assert_eq!(sqlstate(stats.join().unwrap()), state);
+            // Who is thrown out may not hear why.
+            let told = sqlstate(stats.join().unwrap());
+            assert!(told == state || (times == 4 && told.is_empty()), "{told}");
             assert!(waiting.join().unwrap().unwrap_err().contains("the store fails"));
         });
         other.batch_execute("ROLLBACK").unwrap();
