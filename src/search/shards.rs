@@ -194,7 +194,8 @@ impl Shards {
     }
 
     /// Finds where a clip comes from in all shards, best match first, as [`search`](super::search()) does in
-    /// one store with all their tracks.
+    /// one store with all their tracks. Each shard looks at as many candidates as that would of all, so that
+    /// what is only just found may differ.
     ///
     /// # Errors
     /// [`Error::Shard`] with the first shard that cannot be searched; [`Error::NoAnswer`] in it for one that
