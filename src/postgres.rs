@@ -37,6 +37,7 @@ pub use connection::Traffic;
 pub use health::{BatchStats, Damage, Stats};
 pub use snapshot::Snapshot;
 
+mod asking;
 mod batch;
 mod compact;
 mod connection;
