@@ -203,6 +203,10 @@ fn a_full_disk_is_told_and_what_was_there_still_answers() {
         assert!(tracks.len() < 10_000, "the disk is never full");
     };
     assert_eq!(state, "53100");
-    check(&store, &tracks);
+    assert_eq!(store.verify().unwrap(), []);
+    assert_eq!(store.stats().unwrap().tracks, tracks.len() as u64);
+    for (id, _, print) in &tracks {
+        assert_eq!(store.fingerprint(*id).unwrap(), *print);
+    }
     assert!(tracks.len() >= 40);
 }
