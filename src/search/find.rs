@@ -21,13 +21,9 @@ use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How far a search goes.
+/// How many places are taken how far.
 #[derive(Clone, Copy)]
 struct Depth {
-    /// Votes that are counted, of the rarest hashes, at most.
-    votes: u64,
-    /// Stretches with most votes whose peaks are looked at.
-    candidates: usize,
     /// Places whose peaks are weighed at a glance: those on which most peaks agree.
     glanced: usize,
     /// Places that are refined, and judged by stretches of the clip: the strongest by their peaks at a
@@ -37,23 +33,23 @@ struct Depth {
     weighed: usize,
     /// If none has so much evidence by its peaks, none is weighed.
     least_z: f64,
+    /// That is all, if a match of the whole clip is found that chance gives at most this often.
+    certain: f64,
 }
 
-const ALL: Depth = Depth {
-    votes: u64::MAX,
-    candidates: usize::MAX,
-    glanced: 400,
-    refined: 80,
-    weighed: WEIGHED,
-    least_z: f64::NEG_INFINITY,
-};
-/// A clip is first looked up by its peaks of a rank below this, paired with so many targets each.
+/// Few stretches, by the clip's strongest peaks alone.
+const QUICK: Depth = Depth { glanced: 64, refined: 16, weighed: 12, least_z: 8.0, certain: 1e-8 };
+/// As few, by all its peaks.
+const FIRST: Depth = Depth { weighed: 6, least_z: 5.0, certain: 1e-6, ..QUICK };
+const ALL: Depth =
+    Depth { glanced: 400, refined: 80, weighed: WEIGHED, least_z: f64::NEG_INFINITY, certain: 0.0 };
+/// Few stretches are so many,
+const FEW_CANDIDATES: usize = 64;
+/// strong peaks have a rank below this, and are paired with so many targets each.
 const QUICK_RANK: u8 = 4;
 const QUICK_FAN_OUT: usize = 3;
-const QUICK: Depth =
-    Depth { votes: 30_000, candidates: 64, glanced: 64, refined: 16, weighed: 12, least_z: 8.0 };
-/// That is all, if a match of the whole clip is found that chance gives at most this often.
-const CERTAIN: f64 = 1e-8;
+/// Of their hashes, the rarest that hold so many votes are looked at.
+const QUICK_VOTES: u64 = 30_000;
 
 /// Finds the places of a store where a clip may come from, with all evidence. What it means is
 /// [decided](super::decide) afterwards.
@@ -166,23 +162,12 @@ impl<S: Store + ?Sized> Finder<'_, S> {
 
     /// Finds places, given what was found for the first landmarks.
     fn find(&self, first: &[Landmark], found: &[Found<'_>]) -> Result<Findings> {
-        let clip =
-            ClipPeaks::new(self.query.peaks(), self.query.levels().frames(), Playback::UNCHANGED);
-        let most = self.config.candidates;
-        let quick = Depth { candidates: QUICK.candidates.min(most), ..QUICK };
-        let mut weighed = self.weigh(&clip, first, found, quick)?.0;
-        let mut looked_at = self.usual_places();
-        if !self.has_whole_match(&weighed)? {
-            let all = Depth { candidates: most, ..ALL };
-            let landmarks = self.query.landmarks();
-            let found = self.store.look_up(landmarks, self.config.probe_steps)?;
-            (weighed, looked_at) = self.weigh(&clip, landmarks, &found, all)?;
-        }
+        let (verified, looked_at) = self.at_own_speed(first, found)?;
         let mut tuned = Vec::new();
         if !self.config.speed.is_off() {
-            tuned = self.tune(&weighed, looked_at)?;
+            tuned = self.tune(&verified, looked_at)?;
         }
-        Ok(self.findings(&weighed, looked_at, tuned))
+        Ok(self.findings(&verified, looked_at, tuned))
     }
 
     fn find_at(&self, blocks: &Range<u32>, offset_s: f64) -> Result<Findings> {
@@ -202,40 +187,82 @@ impl<S: Store + ?Sized> Finder<'_, S> {
 
     /// The places at the track's own speed, with all their evidence, the strongest first; and how many
     /// were looked at.
-    fn weigh(
+    fn at_own_speed(
         &self,
-        clip: &ClipPeaks,
+        first: &[Landmark],
+        found: &[Found<'_>],
+    ) -> Result<(Vec<Verified>, u64)> {
+        let Self { store, query, config, .. } = self;
+        let clip = ClipPeaks::new(query.peaks(), query.levels().frames(), Playback::UNCHANGED);
+        let few = FEW_CANDIDATES.min(config.candidates);
+        let candidates = self.candidates(first, found, QUICK_VOTES, few);
+        let weighed = self.weigh(&self.places(&clip, &candidates)?.1, QUICK)?;
+        if self.has_whole_match(&weighed, QUICK.certain)? {
+            return Ok((weighed, self.usual_places()));
+        }
+        // Most clips of a track that is there have it among the first stretches, even if much else is heard.
+        let found = store.look_up(query.landmarks(), config.probe_steps)?;
+        let candidates = self.candidates(query.landmarks(), &found, u64::MAX, config.candidates);
+        let few = few.min(candidates.len());
+        // Who asks for other speeds may have to ask for more after that: so for all stretches at once.
+        let together = if config.speed.is_off() { few } else { candidates.len() };
+        let (first, others) = candidates.split_at(together);
+        let (of, mut placed) = self.places(&clip, first)?;
+        let in_few = of.partition_point(|&candidate| candidate < few);
+        let weighed = self.weigh(&placed[..in_few], FIRST)?;
+        if self.has_whole_match(&weighed, FIRST.certain)? {
+            return Ok((weighed, self.usual_places()));
+        }
+        placed.extend(self.places(&clip, others)?.1);
+        Ok((self.weigh(&placed, ALL)?, placed.len() as u64))
+    }
+
+    /// The stretches on which most of some landmarks agree, given what was found for them.
+    fn candidates(
+        &self,
         landmarks: &[Landmark],
         found: &[Found<'_>],
-        depth: Depth,
-    ) -> Result<(Vec<Verified>, u64)> {
-        let Self { store, totals, query, .. } = self;
-        let votes = Votes::new(landmarks, found, totals, depth.votes);
-        let candidates = votes.heaviest(&self.scope, depth.candidates);
+        votes: u64,
+        most: usize,
+    ) -> Vec<Candidate> {
+        Votes::new(landmarks, found, self.totals, votes).heaviest(&self.scope, most)
+    }
+
+    /// The places in some stretches, in the order of these, and in which of them each is.
+    fn places(
+        &self,
+        clip: &ClipPeaks,
+        candidates: &[Candidate],
+    ) -> Result<(Vec<usize>, Vec<Alignment>)> {
         let wanted = candidates.iter().map(|&candidate| (clip, candidate)).collect();
-        let mut placed = excerpts(*store, totals, wanted, self.reach())?;
-        let looked_at = placed.len() as u64;
+        Ok(excerpts(self.store, self.totals, wanted, self.reach())?.into_iter().unzip())
+    }
+
+    /// Some places with all their evidence, the strongest first.
+    fn weigh(&self, placed: &[Alignment], depth: Depth) -> Result<Vec<Verified>> {
+        let mut placed: Vec<&Alignment> = placed.iter().collect();
         // A stable sort: equals stay in the order of their candidates.
-        placed.sort_by_key(|(_, alignment)| Reverse(alignment.votes));
+        placed.sort_by_key(|alignment| Reverse(alignment.votes));
         placed.truncate(depth.glanced);
-        let mut glanced: Vec<(f64, Alignment)> = placed
+        let mut glanced: Vec<(f64, &Alignment)> = placed
             .into_iter()
-            .map(|(_, alignment)| (glance(query, &alignment), alignment))
+            .map(|alignment| (glance(self.query, alignment), alignment))
             .collect();
         glanced.sort_by(|a, b| b.0.total_cmp(&a.0));
         glanced.truncate(depth.refined);
-        let refined = glanced.into_iter().map(|(_, alignment)| verify(query, alignment));
+        let refined =
+            glanced.into_iter().map(|(_, alignment)| verify(self.query, alignment.clone()));
         let mut verified: Vec<Verified> = refined.collect();
         sort(&mut verified);
         verified.dedup_by_key(|v| (v.alignment.excerpt.track, v.alignment.offset_steps));
         verified.truncate(depth.weighed);
         if verified.first().is_none_or(|best| best.strength < depth.least_z) {
-            return Ok((verified, looked_at));
+            return Ok(Vec::new());
         }
         let mut verified: Vec<Verified> =
             verified.into_iter().map(|v| self.with_all_evidence(v)).collect();
         sort(&mut verified);
-        Ok((verified, looked_at))
+        Ok(verified)
     }
 
     fn with_all_evidence(&self, mut v: Verified) -> Verified {
@@ -291,9 +318,9 @@ impl<S: Store + ?Sized> Finder<'_, S> {
     }
 
     /// Whether there is a match of which nothing more need be known.
-    fn has_whole_match(&self, verified: &[Verified]) -> Result<bool> {
+    fn has_whole_match(&self, verified: &[Verified], alarms: f64) -> Result<bool> {
         let findings = [self.findings(verified, self.usual_places(), Vec::new())];
-        Ok(self.matched(&findings, CERTAIN)?.iter().any(|(_, whole)| *whole))
+        Ok(self.matched(&findings, alarms)?.iter().any(|(_, whole)| *whole))
     }
 
     /// The places of a clip at other speeds, given those at the track's own; each with whether it was found
