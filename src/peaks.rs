@@ -29,7 +29,7 @@ mod sliding;
 const MIN_RISE_DB: f32 = 0.1;
 
 /// One peak. Positions are refined below the grid and stored in sixteenths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Peak {
     /// Time in 1/[`STEPS`] of a frame; frame 0 is centred half a window into the signal.
     pub time: u32,

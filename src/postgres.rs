@@ -39,6 +39,7 @@ pub use health::{BatchStats, Damage, Stats};
 pub use queue::{Finished, Lease, Queue, QueueFailure, QueueFile, QueueProgress, QueuePut};
 pub use snapshot::Snapshot;
 
+mod asking;
 mod batch;
 mod compact;
 mod connection;
@@ -153,8 +154,8 @@ impl Store {
         Ok(Self::with_schema(connections, traffic, schema))
     }
 
-    /// Makes the tables of a collection of tracks that are analysed by `config`, or brings them to the
-    /// layout of this version. Does nothing where they are as they should be.
+    /// Makes the tables of a collection of tracks that are analysed by `config`. Does nothing where they
+    /// are there.
     ///
     /// # Errors
     /// [`Error::Version`] for tables of a later version, [`Error::ConfigMismatch`] where the tracks there

@@ -36,6 +36,7 @@ pub(crate) fn run<R>(work: impl FnOnce() -> R) -> R {
 
 #[cfg(test)]
 mod tests {
+    use crate::evidence::bands::BandLevels;
     use crate::evidence::peaks::LevelMap;
     use crate::peaks::PeakPicker;
     use crate::spectrogram::Stft;
@@ -71,6 +72,19 @@ mod tests {
                 input.chunks(777).for_each(|piece| resampler.push(piece, &mut out));
                 resampler.finish(&mut out);
                 bits(&out)
+            });
+        }
+    }
+
+    #[test]
+    fn agreement_of_bands_is_the_same_in_wider_vectors() {
+        let config = Config::default().stft;
+        let levels: Vec<f32> = noise(150 * config.bins(), 8).iter().map(|x| 20.0 * x).collect();
+        let bands = BandLevels::new(&levels, &config);
+        let words: Vec<u64> = (1..200u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        for offset in [0, 37, 900] {
+            same_both_ways(&format!("{offset}"), || {
+                bands.deviations(&words, offset, (1.0, 1.0), 0..150, 0.1).to_bits()
             });
         }
     }

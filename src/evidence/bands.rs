@@ -17,6 +17,7 @@ use crate::calibration::widths::Widths;
 use crate::config::StftConfig;
 use crate::packing::make_room;
 use crate::peaks::STEPS;
+use crate::wide;
 use std::ops::Range;
 
 /// The levels of a clip's bands.
@@ -151,8 +152,14 @@ impl BandLevels {
         if clip.len() < self.widths.fewest_sub_fingerprints * BANDS {
             return 0.0;
         }
-        let pictures = (&Picture::new(clip), &Picture::new(track));
-        deviations(pictures, self.widths.longest_lag, dispersion as f32)
+        let longest_lag = self.widths.longest_lag;
+        wide::run(
+            #[inline(always)]
+            || {
+                let pictures = (&Picture::new(clip), &Picture::new(track));
+                deviations(pictures, longest_lag, dispersion as f32)
+            },
+        )
     }
 
     /// The bands' levels in some frames, with their frequencies multiplied by `pitch`.
@@ -165,6 +172,7 @@ impl BandLevels {
 
 impl Picture {
     /// Takes away the average of each row and column.
+    #[inline(always)]
     fn new(mut cells: Vec<f32>) -> Self {
         let mut columns = [0.0f32; BANDS];
         for row in cells.chunks_exact_mut(BANDS) {
@@ -182,28 +190,37 @@ impl Picture {
     }
 
     /// Correlation with itself so many rows later.
+    #[inline(always)]
     fn over_time(&self, rows: usize) -> f32 {
         product(&self.cells, &self.cells[rows * BANDS..]) / self.power
     }
 
     /// Correlation with itself so many bands higher.
+    #[inline(always)]
     fn over_bands(&self, bands: usize) -> f32 {
-        let rows = self.cells.chunks_exact(BANDS);
-        rows.map(|row| product(row, &row[bands..])).sum::<f32>() / self.power
+        let mut sum = 0.0f32;
+        for row in self.cells.chunks_exact(BANDS) {
+            sum += product(row, &row[bands..]);
+        }
+        sum / self.power
     }
 }
 
 /// The correlation of two pictures of one size, in deviations of what chance gives.
+#[inline(always)]
 fn deviations((a, b): (&Picture, &Picture), longest_lag: usize, dispersion: f32) -> f32 {
     let power = (a.power * b.power).sqrt();
     if power <= 0.0 {
         return 0.0;
     }
     let rows = a.cells.len() / BANDS;
-    let over_time = |lag| a.over_time(lag) * b.over_time(lag);
-    let over_bands = |lag| a.over_bands(lag) * b.over_bands(lag);
-    let times: f32 = (1..rows.min(longest_lag)).map(over_time).sum();
-    let bands: f32 = (1..BANDS).map(over_bands).sum();
+    let (mut times, mut bands) = (0.0f32, 0.0f32);
+    for lag in 1..rows.min(longest_lag) {
+        times += a.over_time(lag) * b.over_time(lag);
+    }
+    for lag in 1..BANDS {
+        bands += a.over_bands(lag) * b.over_bands(lag);
+    }
     let grain = ((1.0 + 2.0 * times) * (1.0 + 2.0 * bands)).max(1.0);
     let correlation = product(&a.cells, &b.cells) / power;
     let independent = a.cells.len() as f32 / grain;
@@ -211,6 +228,7 @@ fn deviations((a, b): (&Picture, &Picture), longest_lag: usize, dispersion: f32)
 }
 
 /// Sum of products, as far as both go. In eight lanes, as [`sum`].
+#[inline(always)]
 fn product(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 8];
     let n = a.len().min(b.len());

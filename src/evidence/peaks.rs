@@ -15,13 +15,15 @@
 use crate::calibration::widths::Widths;
 use crate::calibration::{CLASSES, CODES, Calibration};
 use crate::config::StftConfig;
-use crate::peaks::{Peak, STEPS};
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use weighing::{Evidence, FrameEvidence};
 
 pub(crate) use mapping::LevelMapper;
 
 mod mapping;
+mod weighing;
 
 /// The map has this many cells a frame and a bin, so that where in its cell a peak stands counts.
 const CELLS: usize = 2;
@@ -30,14 +32,6 @@ const CELLS: usize = 2;
 const BIN_DISTANCES: [f32; 3] = [0.3, 0.8, 1.5];
 /// and in frames, for the hop decides how exactly a time is.
 const FRAME_DISTANCES: [f32; 2] = [0.6, 1.5];
-/// A match that comes near to the clip's ends runs to them, unless the evidence there, in nats, is
-/// below this.
-const AGAINST: f32 = -4.0;
-
-fn class(peak: &Peak) -> usize {
-    ((usize::from(peak.contrast) / 4).saturating_sub(6) / 4).min(CLASSES - 1)
-}
-
 /// How prominent each cell of a clip's spectrogram is, and what that says about chance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LevelMap {
@@ -117,44 +111,6 @@ impl LevelMap {
         levels[frame * bins + (column / CELLS).min(bins - 1)]
     }
 
-    /// Weighs the evidence that a track's peaks (in the order of their frames) stand in the clip
-    /// from `offset_steps` on: the time in the track, in 1/[`STEPS`] of a frame, at which the clip
-    /// begins. Only the clip's frames within `frames` count.
-    #[must_use]
-    pub fn weigh(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> Evidence {
-        let per_peak = self.calibration.dispersion.per_peak;
-        let mut evidence = Evidence { per_peak, ..Evidence::default() };
-        self.visit(peaks, offset_steps, frames, |_, llr, moments| {
-            evidence.peaks += 1;
-            evidence.sum += llr;
-            evidence.mean += moments.mean;
-            evidence.variance += moments.variance;
-        });
-        evidence
-    }
-
-    /// The evidence of each frame of the clip by itself, for the place of [`weigh`](Self::weigh): what
-    /// the track's peaks in it say beyond what chance would.
-    #[must_use]
-    pub fn by_frame(
-        &self,
-        peaks: &[Peak],
-        offset_steps: i64,
-        frames: Range<usize>,
-    ) -> Vec<FrameEvidence> {
-        let frames = frames.start.min(self.frames())..frames.end.min(self.frames());
-        let per_peak = self.calibration.dispersion.per_peak;
-        let mut found = vec![FrameEvidence { per_peak, ..Default::default() }; frames.len()];
-        let begin = frames.start;
-        self.visit(peaks, offset_steps, frames, |frame, llr, moments| {
-            let found = &mut found[frame - begin];
-            found.peaks += 1;
-            found.excess += llr - moments.mean;
-            found.variance += moments.variance;
-        });
-        found
-    }
-
     /// Some of the frames, with what the whole clip says about chance.
     pub(crate) fn part(&self, frames: Range<usize>) -> Self {
         let Cells { bins, widths, codes, levels, .. } = &*self.cells;
@@ -169,158 +125,6 @@ impl LevelMap {
         };
         let (calibration, chance) = (Arc::clone(&self.calibration), self.chance.clone());
         Self { cells: Arc::new(cells), calibration, chance }
-    }
-
-    /// The stretch of frames of the clip in which an alignment's evidence is found: where the sum of
-    /// log-likelihood ratios grows most. `None` where it grows nowhere.
-    #[must_use]
-    pub fn extent(&self, peaks: &[Peak], offset_steps: i64) -> Option<Range<usize>> {
-        let (mut best, mut best_sum) = (None, 0.0);
-        let (mut begin, mut sum) = (0, 0.0);
-        self.visit(peaks, offset_steps, 0..self.frames(), |frame, llr, _| {
-            if sum <= 0.0 {
-                (begin, sum) = (frame, 0.0);
-            }
-            sum += llr;
-            if sum > best_sum {
-                (best, best_sum) = (Some(begin..frame + 1), sum);
-            }
-        });
-        let mut best = best?;
-        // Where few peaks stand near the clip's ends, the match runs on to them, unless what stands
-        // there speaks against it.
-        let undisputed = |gap: Range<usize>| {
-            gap.len() <= self.widths().ends_frames
-                && self.weigh(peaks, offset_steps, gap).sum > AGAINST
-        };
-        if undisputed(0..best.start) {
-            best.start = 0;
-        }
-        if undisputed(best.end..self.frames()) {
-            best.end = self.frames();
-        }
-        Some(best)
-    }
-
-    /// The peaks that stand in the clip: those that speak for the place. As for
-    /// [`weigh`](Self::weigh).
-    #[must_use]
-    pub fn standing(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> Vec<Peak> {
-        let mut standing = Vec::new();
-        let ratios = &self.calibration.log_likelihood_ratio;
-        self.codes_under(peaks, offset_steps, frames, |peak, _, _, code| {
-            if ratios[class(peak)][code] > 0.0 {
-                standing.push(*peak);
-            }
-        });
-        standing
-    }
-
-    /// Calls `each` with frame, log-likelihood ratio and chance of the code under each peak.
-    fn visit(
-        &self,
-        peaks: &[Peak],
-        offset_steps: i64,
-        frames: Range<usize>,
-        mut each: impl FnMut(usize, f32, &Moments),
-    ) {
-        let ratios = &self.calibration.log_likelihood_ratio;
-        self.codes_under(peaks, offset_steps, frames, |peak, frame, column, code| {
-            let class = class(peak);
-            each(frame, ratios[class][code], &self.chance[column][class]);
-        });
-    }
-
-    /// Counts what is read under the peaks: for each class of contrast, how many of them read each
-    /// code. As for [`weigh`](Self::weigh). A [`Table`](crate::calibration::Table) is made from it.
-    pub fn count_codes(
-        &self,
-        peaks: &[Peak],
-        offset_steps: i64,
-        counts: &mut [[u32; CODES]; CLASSES],
-    ) {
-        self.codes_under(peaks, offset_steps, 0..self.frames(), |peak, _, _, code| {
-            counts[class(peak)][code] += 1;
-        });
-    }
-
-    /// Calls `each` with the frame, column and code of the cell under each peak.
-    pub(crate) fn codes_under(
-        &self,
-        peaks: &[Peak],
-        offset_steps: i64,
-        frames: Range<usize>,
-        mut each: impl FnMut(&Peak, usize, usize, usize),
-    ) {
-        let frames = frames.start..frames.end.min(self.frames());
-        let steps = i64::from(STEPS);
-        let cell_steps = steps / CELLS as i64;
-        // Refined times may stand before their neighbour's by a frame.
-        let begin = offset_steps + (frames.start as i64 - 1) * steps;
-        let end = offset_steps + (frames.end as i64 + 1) * steps;
-        let first = peaks.partition_point(|p| i64::from(p.time) < begin);
-        let columns = self.cells.bins * CELLS;
-        for peak in peaks[first..].iter().take_while(|p| i64::from(p.time) < end) {
-            let row = (i64::from(peak.time) - offset_steps + cell_steps / 2).div_euclid(cell_steps);
-            let column = (i64::from(peak.bin) + cell_steps / 2) as usize / cell_steps as usize;
-            let Ok(row) = usize::try_from(row) else { continue };
-            let frame = row / CELLS;
-            if !frames.contains(&frame) || column >= columns {
-                continue;
-            }
-            each(peak, frame, column, usize::from(self.cells.codes[row * columns + column]));
-        }
-    }
-}
-
-/// The evidence for one alignment, and what chance would give in its place.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Evidence {
-    /// Number of the reference's peaks that fall on the clip.
-    pub peaks: u32,
-    /// Sum of their log-likelihood ratios in nats.
-    pub sum: f32,
-    mean: f32,
-    variance: f32,
-    /// What each further peak adds to the variance, as a share of it.
-    per_peak: f64,
-}
-
-impl Evidence {
-    /// The evidence in standard deviations above what chance gives.
-    #[must_use]
-    pub fn deviations(&self) -> f64 {
-        if self.variance <= 0.0 {
-            return 0.0;
-        }
-        let spread = 1.0 + self.per_peak * f64::from(self.peaks);
-        f64::from(self.sum - self.mean) / (f64::from(self.variance) * spread).sqrt()
-    }
-}
-
-/// The evidence of one frame: see [`LevelMap::by_frame`].
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct FrameEvidence {
-    /// Number of the track's peaks that fall on the frame.
-    pub peaks: u32,
-    /// Sum of their log-likelihood ratios in nats, less what chance gives on average.
-    pub excess: f32,
-    /// Variance of what chance gives, if the peaks were independent.
-    pub variance: f32,
-    /// How much each further peak adds to that.
-    per_peak: f64,
-}
-
-impl FrameEvidence {
-    /// The evidence of several frames in standard deviations above what chance gives.
-    #[must_use]
-    pub fn deviations(frames: &[Self]) -> f64 {
-        let sum = |of: fn(&Self) -> f32| frames.iter().map(|f| f64::from(of(f))).sum::<f64>();
-        let peaks: f64 = frames.iter().map(|f| f64::from(f.peaks)).sum();
-        let per_peak = frames.first().map_or(0.0, |f| f.per_peak);
-        let variance = sum(|f| f.variance) * (1.0 + per_peak * peaks);
-        if variance <= 0.0 { 0.0 } else { sum(|f| f.excess) / variance.sqrt() }
     }
 }
 
@@ -351,8 +155,9 @@ fn chance(codes: &[u8], bins: usize, calibration: &Calibration) -> Vec<[Moments;
 #[cfg(test)]
 mod tests {
     use super::mapping::prominence;
+    use super::weighing::class;
     use super::*;
-    use crate::peaks::{in_half_db, vertex};
+    use crate::peaks::{Peak, in_half_db, vertex};
     use crate::testing::{noise, rng};
 
     const BINS: usize = 60;

@@ -16,7 +16,6 @@ use crate::config::StftConfig;
 use crate::packing::make_room;
 use crate::peaks::{Peak, STEPS};
 use crate::spectrogram::PhaseAdvance;
-use std::collections::VecDeque;
 use std::f64::consts::TAU;
 use std::ops::Range;
 
@@ -116,7 +115,8 @@ impl Phases {
         let first = peaks.partition_point(|p| i64::from(p.time) < first);
         let (mut sum, mut pairs) = (0.0f32, 0u32);
         // The peaks that those to come are paired with, and what the clip's phases differ from theirs.
-        let mut before: VecDeque<(u32, u16, u8)> = VecDeque::new();
+        let mut turns: Vec<(u32, u16, u8)> = Vec::new();
+        let mut oldest = 0;
         for peak in &peaks[first..] {
             let time = i64::from(peak.time) - offset_steps;
             let frame = (time + steps / 2).div_euclid(steps);
@@ -125,10 +125,9 @@ impl Phases {
             }
             let Some(turned) = self.turned(peak, time, frame, frames.start..end) else { continue };
             let apart = |time: u32| peak.time.saturating_sub(time) / STEPS;
-            while before.front().is_some_and(|b| apart(b.0) >= self.widths.farthest_frames) {
-                before.pop_front();
-            }
-            for &(time, bin, other) in &before {
+            let too_old = |turn: &&(u32, u16, u8)| apart(turn.0) >= self.widths.farthest_frames;
+            oldest += turns[oldest..].iter().take_while(too_old).count();
+            for &(time, bin, other) in &turns[oldest..] {
                 if bin.abs_diff(peak.bin) <= self.widths.one_frequency_steps
                     && apart(time) >= self.widths.nearest_frames
                 {
@@ -136,7 +135,7 @@ impl Phases {
                     pairs += 1;
                 }
             }
-            before.push_back((peak.time, peak.bin, turned));
+            turns.push((peak.time, peak.bin, turned));
         }
         if pairs < FEWEST_PAIRS { 0.0 } else { sum / (pairs as f32 / 2.0).sqrt() }
     }

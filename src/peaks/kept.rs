@@ -36,6 +36,9 @@ const PHASE_BITS: u32 = 4;
 pub(crate) struct Kept {
     bin_bits: u32,
     rank_bits: u32,
+    /// Contrast and rank, and level and phase, for what these are in a code side by side.
+    contrasts: Vec<[u8; 2]>,
+    levels: Vec<[u8; 2]>,
     last_bin: u16,
     last_rank: u8,
     least_contrast: u8,
@@ -48,12 +51,25 @@ impl Kept {
         let last_bin = (config.stft.bins() * STEPS as usize).saturating_sub(1);
         let last_bin = u16::try_from(last_bin).unwrap_or(u16::MAX) / BIN_STEP * BIN_STEP;
         let last_rank = config.peaks.reference_rank.saturating_sub(1);
+        let (rank_bits, least_contrast) =
+            (bits(last_rank.into()), (config.peaks.min_contrast_db * 4.0) as u8);
+        let contrast = |code: u32| {
+            let steps = code as u8 % (1 << CONTRAST_BITS) * CONTRAST_STEP;
+            let contrast = (least_contrast + CONTRAST_STEP / 2).saturating_add(steps);
+            [contrast, last_rank.min((code >> CONTRAST_BITS) as u8)]
+        };
+        let level = |code: u32| {
+            let (level, phase) = (code as u8 % (1 << LEVEL_BITS), (code >> LEVEL_BITS) as u8);
+            [u8::MAX - LEVEL_STEP / 2 - level * LEVEL_STEP, phase * PHASE_STEP + PHASE_STEP / 2]
+        };
         Self {
             bin_bits: bits(u32::from(last_bin / BIN_STEP)),
-            rank_bits: bits(last_rank.into()),
+            rank_bits,
+            contrasts: (0..1 << (CONTRAST_BITS + rank_bits)).map(contrast).collect(),
+            levels: (0..1 << (LEVEL_BITS + PHASE_BITS)).map(level).collect(),
             last_bin,
             last_rank,
-            least_contrast: (config.peaks.min_contrast_db * 4.0) as u8,
+            least_contrast,
             advance: PhaseAdvance::new(&config.stft),
         }
     }
@@ -106,19 +122,10 @@ impl Kept {
         };
         let time = take(TIME_BITS) as u32 * TIME_STEP;
         let bin = take(self.bin_bits) as u16 * BIN_STEP;
-        let contrast = take(CONTRAST_BITS) as u8;
-        let rank = take(self.rank_bits) as u8;
-        let level = take(LEVEL_BITS) as u8;
-        let phase = take(PHASE_BITS) as u8;
-        Peak {
-            time: (frame.wrapping_mul(STEPS).wrapping_add(time)).saturating_sub(HALF_FRAME),
-            bin: bin.min(self.last_bin),
-            contrast: (self.least_contrast + CONTRAST_STEP / 2)
-                .saturating_add(contrast * CONTRAST_STEP),
-            rank: rank.min(self.last_rank),
-            level: u8::MAX - LEVEL_STEP / 2 - level * LEVEL_STEP,
-            phase: phase * PHASE_STEP + PHASE_STEP / 2,
-        }
+        let [contrast, rank] = self.contrasts[take(CONTRAST_BITS + self.rank_bits) as usize];
+        let [level, phase] = self.levels[take(LEVEL_BITS + PHASE_BITS) as usize];
+        let time = (frame.wrapping_mul(STEPS).wrapping_add(time)).saturating_sub(HALF_FRAME);
+        Peak { time, bin: bin.min(self.last_bin), contrast, rank, level, phase }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a collection is made of, and what of it is damaged.
 
-use super::snapshot::Param;
+use super::asking::Param;
 use super::tracks::decode;
 use super::{LIVE, Store, rows};
 use crate::error::{Error, Result};

@@ -1,10 +1,12 @@
 //! One state of the collection, as a search reads it.
 
 use super::Store;
+use super::asking::Param;
 use super::batch::BUCKET_BLOCKS;
 use super::failure::Failure;
 use super::rows::{self, key};
 use super::schema::corrupt;
+use super::tracks::entry;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::landmark::{HASH_BITS, Landmark, LandmarkHash};
@@ -13,26 +15,18 @@ use crate::store::segment::slots::Slots;
 use crate::store::{
     self, Excerpt, Excerpted, FirstLook, Found, PostingList, Totals, TrackEntry, blocks_of_frames,
 };
-use crate::tags::Tags;
 use crate::units::TrackId;
 use ::postgres::Row;
-use ::postgres::fallible_iterator::FallibleIterator;
-use ::postgres::types::{FromSql, ToSql, Type};
+use ::postgres::types::Type;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// The line is no longer, in blocks: 34 years in the default configuration. A search takes 2 bytes of
-/// memory for each.
-const MOST_BLOCKS: u32 = 1 << 30;
-/// No answer has more bytes, as far as they are counted while they come.
-const MOST_BYTES: usize = 1 << 30;
+mod opening;
+
 /// Slots that are asked for together, at most: more than any search needs, unless there are hundreds of
 /// batches.
 const MOST_SLOTS: usize = 1 << 20;
-/// What a row takes in memory beside its bytes, about.
-const ROW_BYTES: usize = 200;
-
 /// One state of a collection in PostgreSQL: what is committed later is not seen.
 ///
 /// It is the list of batches that there were when it was first asked; batches never change. It holds
@@ -80,115 +74,6 @@ impl Store {
 }
 
 impl Snapshot {
-    /// Asks for all batches, where some tracks lie, and for the slots of some keys.
-    fn ask(
-        &self,
-        hashes: &[LandmarkHash],
-        tracks: &[TrackId],
-    ) -> Result<(State, Vec<Range<u32>>, Vec<PostingList<'static>>)> {
-        let mut keys: Vec<i32> = hashes.iter().filter_map(|hash| of(*hash)).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let wanted: Vec<i64> = tracks.iter().map(|id| i64::from(id.0)).collect();
-        let statement = self.store.sql("SELECT * FROM earmark.open($1, $2)");
-        let params: [Param<'_>; 2] = [(&keys, Type::INT4_ARRAY), (&wanted, Type::INT8_ARRAY)];
-        let rows = self.store.ask("open the collection", &statement, params)?;
-        let told = |error| self.store.told("open the collection", error);
-        let (mut batches, mut removed, mut places) = (Vec::new(), Vec::new(), HashMap::new());
-        let (mut tracks_there, mut frames, mut end) = (0u64, 0u64, 0u32);
-        let (mut slots, mut calibration) = (None, 0i64);
-        for row in &rows {
-            let number = |column: usize| -> Result<u32> {
-                let number: i64 = row.try_get(column).map_err(told)?;
-                u32::try_from(number).map_err(|_| corrupt("a number of a batch cannot be"))
-            };
-            match row.try_get(0).map_err(told)? {
-                0i32 => {
-                    let (id, blocks, shift) =
-                        (row.try_get(1).map_err(told)?, number(3)?, number(5)?);
-                    let of_batch: i64 = row.try_get(4).map_err(told)?;
-                    let of_batch = u64::try_from(of_batch);
-                    if shift > HASH_BITS || blocks == 0 {
-                        return Err(corrupt(format!("what batch {id} says of itself cannot be")));
-                    }
-                    tracks_there += u64::from(number(2)?);
-                    frames = frames.saturating_add(
-                        of_batch.map_err(|_| corrupt("a batch has less than no frames"))?,
-                    );
-                    let next = end.checked_add(blocks).filter(|&end| end <= MOST_BLOCKS);
-                    let line = end..next.ok_or(Error::IndexFull)?;
-                    end = line.end;
-                    batches.push(Batch {
-                        id,
-                        line,
-                        slots: Slots::new(blocks, shift, rows::HASHES_OF_SLOT),
-                    });
-                }
-                1 => {
-                    let id: i32 = row.try_get(1).map_err(told)?;
-                    removed.push((id, number(2)?, number(3)?, number(4)?));
-                }
-                2 => {
-                    let id: i32 = row.try_get(1).map_err(told)?;
-                    places.insert(number(2)?, (id, number(3)?, number(4)?));
-                }
-                4 => calibration = row.try_get(2).map_err(told)?,
-                _ => slots = Some(row),
-            }
-        }
-        let base: HashMap<i32, Range<u32>> =
-            batches.iter().map(|batch| (batch.id, batch.line.clone())).collect();
-        let on_line = |id: i32, first: u32, blocks: u32| {
-            let line = base.get(&id)?;
-            let first = line.start.checked_add(first)?;
-            let end = first.checked_add(blocks).filter(|&end| end <= line.end && first < end)?;
-            Some(first..end)
-        };
-        let outside = || corrupt("a track lies outside its batch");
-        let mut gaps = Vec::with_capacity(removed.len());
-        for (id, first, blocks, of_track) in removed {
-            gaps.push(on_line(id, first, blocks).ok_or_else(outside)?);
-            tracks_there = tracks_there.saturating_sub(1);
-            frames = frames.saturating_sub(of_track.into());
-        }
-        gaps.sort_unstable_by_key(|gap| gap.start);
-        let starts = gaps.iter().map(|gap| gap.start).collect();
-        let mut joined: Vec<Range<u32>> = Vec::new();
-        for gap in gaps {
-            match joined.last_mut() {
-                Some(last) if last.end == gap.start => last.end = gap.end,
-                Some(last) if last.end > gap.start => return Err(corrupt("tracks overlap")),
-                _ => joined.push(gap),
-            }
-        }
-        let place = |track: &TrackId| match places.get(&track.0) {
-            Some(&(id, first, blocks)) => on_line(id, first, blocks).ok_or_else(outside),
-            None => Ok(0..0),
-        };
-        let places = tracks.iter().map(place).collect::<Result<_>>()?;
-        let totals = Totals::new(self.config.clone(), tracks_there, frames, end);
-        let totals = totals
-            .with_removed(joined)
-            .with_calibration(self.store.calibration_numbered(calibration)?);
-        let ids = batches.iter().map(|batch| batch.id).collect();
-        let state = State { totals, batches, ids, removed: starts };
-        let mut lists = Vec::new();
-        if let Some(row) = slots {
-            let numbers: HashMap<i32, u32> =
-                (0..).zip(&state.ids).map(|(n, id)| (*id, n)).collect();
-            let of_batch: Option<Vec<i32>> = row.try_get(6).map_err(told)?;
-            let slots: Option<Vec<i32>> = row.try_get(7).map_err(told)?;
-            let bytes: Option<Vec<&[u8]>> = row.try_get(8).map_err(told)?;
-            let there = of_batch.unwrap_or_default().into_iter().zip(slots.unwrap_or_default());
-            let there = there.zip(bytes.unwrap_or_default());
-            let found: Lists<'_> = there
-                .filter_map(|((id, slot), bytes)| Some(((*numbers.get(&id)?, slot as u32), bytes)))
-                .collect();
-            lists = state.lists(hashes, &found)?;
-        }
-        Ok((state, places, lists))
-    }
-
     /// The lists of so few hashes that their slots can be asked for together.
     fn look_some_up(
         &self,
@@ -292,11 +177,6 @@ impl State {
         let end = self.batches.partition_point(|batch| batch.line.start < blocks.end);
         first..end.max(first)
     }
-}
-
-/// The key of a hash, unless there is none.
-fn of(hash: LandmarkHash) -> Option<i32> {
-    (hash.0 >> HASH_BITS == 0).then(|| key(hash.0) as i32)
 }
 
 impl store::Store for Snapshot {
@@ -524,58 +404,6 @@ impl Placed {
             rows::decode(coder, bytes.unwrap_or_default(), &(start..end), all, peaks, words);
         decoded.ok_or_else(damaged)?;
         Ok(excerpt)
-    }
-}
-
-/// What a row says of a track, from a column on: duration, name and tags.
-pub(super) fn entry(row: &Row, id: TrackId, from: usize) -> Result<TrackEntry, Failure> {
-    fn text<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, Failure> {
-        Ok(row.try_get(column)?)
-    }
-    let name: Option<String> = text(row, from + 1)?;
-    let number: Option<i64> = text(row, from + 5)?;
-    let tags = Tags {
-        title: text(row, from + 2)?,
-        artist: text(row, from + 3)?,
-        album: text(row, from + 4)?,
-        track_number: number.and_then(|number| number.try_into().ok()),
-        isrc: text(row, from + 6)?,
-        musicbrainz_id: text(row, from + 7)?,
-    };
-    let name = name.ok_or_else(|| corrupt(format!("the name of {id} is too long")))?;
-    Ok(TrackEntry::new(id, name, tags, text(row, from)?))
-}
-
-/// A parameter of a statement.
-pub(super) type Param<'p> = (&'p (dyn ToSql + Sync), Type);
-
-impl Store {
-    /// Asks the server once; takes no more than there should be.
-    pub(super) fn ask<'p>(
-        &self,
-        action: &'static str,
-        statement: &str,
-        params: impl IntoIterator<Item = Param<'p>>,
-    ) -> Result<Vec<Row>> {
-        let params: Vec<Param<'p>> = params.into_iter().collect();
-        let (rows, bytes) = self.read(action, |client| {
-            let mut answer = client.query_typed_raw(statement, params.iter().cloned())?;
-            let (mut rows, mut bytes) = (Vec::new(), 0usize);
-            while let Some(row) = answer.next()? {
-                bytes = bytes.saturating_add(row.raw_size_bytes());
-                if bytes.saturating_add(ROW_BYTES * rows.len()) > MOST_BYTES {
-                    return Err(corrupt("an answer is longer than any should be").into());
-                }
-                rows.push(row);
-            }
-            Ok((rows, bytes))
-        })?;
-        self.traffic().add(rows.len(), bytes);
-        Ok(rows)
-    }
-
-    pub(super) fn told(&self, action: &'static str, error: ::postgres::Error) -> Error {
-        Failure::Server(error).when(action)
     }
 }
 

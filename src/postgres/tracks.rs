@@ -1,17 +1,19 @@
 //! The tracks of a collection: finding, listing, removing, giving their fingerprints back.
 
 use super::Store;
+use super::asking::Param;
+use super::failure::Failure;
 use super::rows::{self, PART_BLOCKS, parts};
 use super::schema::corrupt;
-use super::snapshot::{Param, entry};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::store::TrackEntry;
 use crate::store::block::BlockCoder;
+use crate::tags::Tags;
 use crate::units::TrackId;
 use ::postgres::Row;
-use ::postgres::types::Type;
+use ::postgres::types::{FromSql, Type};
 
 /// What a statement says of each track.
 const ENTRY: &str = "t.id, t.duration_s, earmark.checked(t.name), earmark.checked(t.title),
@@ -141,4 +143,23 @@ pub(super) fn decode(id: TrackId, rows: &[&Row], config: &Config) -> Result<Fing
         Some(Fingerprint::from_parts(peaks, words, first.try_get(1).ok()?, config))
     };
     read().ok_or_else(|| corrupt(format!("the features of {id} cannot be")))
+}
+
+/// What a row says of a track, from a column on: duration, name and tags.
+pub(super) fn entry(row: &Row, id: TrackId, from: usize) -> Result<TrackEntry, Failure> {
+    fn text<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, Failure> {
+        Ok(row.try_get(column)?)
+    }
+    let name: Option<String> = text(row, from + 1)?;
+    let number: Option<i64> = text(row, from + 5)?;
+    let tags = Tags {
+        title: text(row, from + 2)?,
+        artist: text(row, from + 3)?,
+        album: text(row, from + 4)?,
+        track_number: number.and_then(|number| number.try_into().ok()),
+        isrc: text(row, from + 6)?,
+        musicbrainz_id: text(row, from + 7)?,
+    };
+    let name = name.ok_or_else(|| corrupt(format!("the name of {id} is too long")))?;
+    Ok(TrackEntry::new(id, name, tags, text(row, from)?))
 }

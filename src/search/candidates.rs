@@ -23,6 +23,8 @@ const USUAL_LANDMARKS: f32 = 8_000.0;
 const FEW_VOTES: u64 = 10_000;
 /// Votes are sorted where they are so many times fewer than there are blocks, else counted in a table.
 const SPARSE: u64 = 16;
+/// Cells of a part of the table: their numbers are of 16 bits, and their sums take up 128 KB.
+const PART: usize = 1 << 16;
 /// Cells of the table that are looked at together.
 const CHUNK: usize = 32;
 
@@ -171,11 +173,11 @@ impl<'s> Votes<'s> {
     #[inline]
     fn visit(&self, scope: &Scope, mut each: impl FnMut(u32, u16)) {
         for &(list, Vote { shift, weight }) in &self.lists {
-            for block in list.blocks() {
+            list.blocks().for_each(|block| {
                 if block < self.blocks && scope.has(block) {
                     each(block + shift, weight);
                 }
-            }
+            });
         }
     }
 
@@ -184,11 +186,20 @@ impl<'s> Votes<'s> {
         // One more before and behind, and whole chunks.
         let cells = (self.blocks + self.lead) as usize + 2;
         let mut table = vec![0u16; cells.next_multiple_of(CHUNK) + CHUNK];
+        // Votes for one part of the table are counted together: all of it is more than a cache holds.
+        let mut parts: Vec<Vec<u32>> = vec![Vec::new(); cells.div_ceil(PART)];
         self.visit(scope, |cell, weight| {
-            if let Some(sum) = table.get_mut(cell as usize) {
-                *sum = sum.saturating_add(weight);
+            if let Some(votes) = parts.get_mut(cell as usize / PART) {
+                votes.push((cell % PART as u32) << 16 | u32::from(weight));
             }
         });
+        for (votes, sums) in parts.into_iter().zip(table.chunks_mut(PART)) {
+            for vote in votes {
+                if let Some(sum) = sums.get_mut((vote >> 16) as usize) {
+                    *sum = sum.saturating_add(vote as u16);
+                }
+            }
+        }
         let pair = |cell: usize| u32::from(table[cell]) + u32::from(table[cell + 1]);
         for (chunk, cells) in table[..table.len() - CHUNK].chunks_exact(CHUNK).enumerate() {
             let highest = cells.iter().fold(0, |a, &b| a.max(b));

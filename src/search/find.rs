@@ -21,13 +21,9 @@ use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// How far a search goes.
+/// How many places are taken how far.
 #[derive(Clone, Copy)]
 struct Depth {
-    /// Votes that are counted, of the rarest hashes, at most.
-    votes: u64,
-    /// Stretches with most votes whose peaks are looked at.
-    candidates: usize,
     /// Places whose peaks are weighed at a glance: those on which most peaks agree.
     glanced: usize,
     /// Places that are refined, and judged by stretches of the clip: the strongest by their peaks at a
@@ -35,18 +31,27 @@ struct Depth {
     refined: usize,
     /// Places of which all evidence is weighed: the strongest by their peaks. Only these can be matches.
     weighed: usize,
+    /// If none has so much evidence by its peaks, none is weighed.
+    least_z: f64,
+    /// That is all, if a match of the whole clip is found that chance gives at most this often.
+    certain: f64,
 }
 
+/// Few stretches, by the clip's strongest peaks alone.
+const QUICK: Depth = Depth { glanced: 64, refined: 16, weighed: 12, least_z: 8.0, certain: 1e-8 };
+/// As few, by all its peaks.
+const FIRST: Depth = Depth { weighed: 6, least_z: 5.0, certain: 1e-6, ..QUICK };
 const ALL: Depth =
-    Depth { votes: u64::MAX, candidates: usize::MAX, glanced: 400, refined: 80, weighed: WEIGHED };
-/// A clip is first looked up by its peaks of a rank below this, paired with so many targets each.
+    Depth { glanced: 400, refined: 80, weighed: WEIGHED, least_z: f64::NEG_INFINITY, certain: 0.0 };
+/// Few stretches are so many,
+const FEW_CANDIDATES: usize = 64;
+/// strong peaks have a rank below this, and are paired with so many targets each.
 const QUICK_RANK: u8 = 4;
 const QUICK_FAN_OUT: usize = 3;
-const QUICK: Depth = Depth { votes: 30_000, candidates: 64, glanced: 64, refined: 16, weighed: 12 };
-/// Unless one of these places has so much evidence by its peaks, no other is weighed before all is done.
-const PROMISING_Z: f64 = 8.0;
-/// That is all, if a match of the whole clip is found that chance gives at most this often.
-const CERTAIN: f64 = 1e-8;
+/// Of their hashes, the rarest that hold so many votes are looked at.
+const QUICK_VOTES: u64 = 30_000;
+/// How often chance may give a match that ends the search, after each of these looks.
+pub(super) const CERTAIN: [f64; 2] = [QUICK.certain, FIRST.certain];
 
 /// Finds the places of a store where a clip may come from, with all evidence. What it means is
 /// [decided](super::decide) afterwards.
@@ -60,16 +65,17 @@ pub fn find(
     query: &Query,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    find_in_part(store, query, config, |quick| is_certain(&[quick]))
+    find_in_part(store, query, config, |findings, alarms| is_certain(&[findings], alarms))
 }
 
-/// As [`find`], in a part of a collection. Whether a quick look at it is enough is for `is_enough` to say,
-/// which may know what was found in other parts.
+/// As [`find`], in a part of a collection. Whether a look at it is enough is for `is_enough` to say, which
+/// may know what was found in other parts. It is asked after each look that may end the search, with what was
+/// found and how often chance may give a match that does.
 pub(super) fn find_in_part(
     store: &(impl Store + ?Sized),
     query: &Query,
     config: &MatchConfig,
-    is_enough: impl FnOnce(Findings) -> Result<bool>,
+    mut is_enough: impl FnMut(Findings, f64) -> Result<bool>,
 ) -> Result<Findings> {
     let analysis = checked(store, query, config)?;
     let strong: Vec<Peak> = query.peaks().iter().copied().filter(|p| p.rank < QUICK_RANK).collect();
@@ -78,16 +84,20 @@ pub(super) fn find_in_part(
     let query = &query.calibrated(config.calibration_for(&first.totals)?);
     let scope = scope(&first.totals, &config.filter, &first.blocks);
     let finder = Finder { store, totals: &first.totals, scope, query, config };
-    with_names(store, finder.find(&landmarks, &first.found, is_enough)?)
+    with_names(store, finder.find(&landmarks, &first.found, &mut is_enough)?)
 }
 
-/// Whether a quick look at all parts found a match of the whole clip of which nothing more need be known.
-pub(super) fn is_certain(quick: &[Findings]) -> Result<bool> {
-    let Some(gathered) = Gathered::new(quick)? else { return Ok(false) };
-    let judged = gathered.judge(CERTAIN);
+/// Whether a look at all parts found a match of the whole clip, of which nothing more need be known as chance
+/// gives it at most so often.
+pub(super) fn is_certain(findings: &[Findings], alarms: f64) -> Result<bool> {
+    let Some(gathered) = Gathered::new(findings)? else { return Ok(false) };
+    let judged = gathered.judge(alarms);
     let ranked = rank(&gathered.clip, &gathered.places, &judged, RETUNED);
     Ok(ranked.iter().any(|ranked| ranked.place.is_whole(&gathered.clip)))
 }
+
+/// Says whether a look was enough.
+type IsEnough<'e> = &'e mut dyn FnMut(Findings, f64) -> Result<bool>;
 
 /// As [`find`], at one place only, of which all evidence is weighed.
 pub(super) fn find_at(
@@ -181,33 +191,14 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         &self,
         first: &[Landmark],
         found: &[Found<'_>],
-        is_enough: impl FnOnce(Findings) -> Result<bool>,
+        is_enough: IsEnough<'_>,
     ) -> Result<Findings> {
-        let clip =
-            ClipPeaks::new(self.query.peaks(), self.query.levels().frames(), Playback::UNCHANGED);
-        let most = self.config.candidates;
-        let quick = Depth { candidates: QUICK.candidates.min(most), ..QUICK };
-        let mut weighed = self.strongest(&clip, first, found, quick)?.0;
-        let mut looked_at = self.usual_places();
-        let promising = weighed.first().is_some_and(|best| best.strength >= PROMISING_Z);
-        if promising {
-            weighed = self.weigh(weighed);
-        }
-        let enough = is_enough(self.findings(&weighed, looked_at, Vec::new()))?;
-        if !enough {
-            let all = Depth { candidates: most, ..ALL };
-            let landmarks = self.query.landmarks();
-            let found = self.store.look_up(landmarks, self.config.probe_steps)?;
-            (weighed, looked_at) = self.strongest(&clip, landmarks, &found, all)?;
-        }
-        if !(enough && promising) {
-            weighed = self.weigh(weighed);
-        }
+        let (verified, looked_at, enough) = self.at_own_speed(first, found, is_enough)?;
         let mut tuned = Vec::new();
         if !self.config.speed.is_off() {
-            tuned = self.tune(&weighed, looked_at, enough)?;
+            tuned = self.tune(&verified, looked_at, enough)?;
         }
-        Ok(self.findings(&weighed, looked_at, tuned))
+        Ok(self.findings(&verified, looked_at, tuned))
     }
 
     fn find_at(&self, blocks: &Range<u32>, offset_s: f64) -> Result<Findings> {
@@ -225,44 +216,101 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Ok(self.findings(&verified, self.usual_places(), Vec::new()))
     }
 
-    /// The places at the track's own speed that are the strongest by their peaks, in this order; and how
-    /// many were looked at.
-    fn strongest(
+    /// The places at the track's own speed, with all their evidence, the strongest first; and how many
+    /// were looked at.
+    fn at_own_speed(
         &self,
-        clip: &ClipPeaks,
+        first: &[Landmark],
+        found: &[Found<'_>],
+        is_enough: IsEnough<'_>,
+    ) -> Result<(Vec<Verified>, u64, bool)> {
+        let Self { store, query, config, .. } = self;
+        let clip = ClipPeaks::new(query.peaks(), query.levels().frames(), Playback::UNCHANGED);
+        let few = FEW_CANDIDATES.min(config.candidates);
+        let candidates = self.candidates(first, found, QUICK_VOTES, few);
+        let placed = self.places(&clip, &candidates)?.1;
+        if let Some(weighed) = self.look(&placed, QUICK, is_enough)? {
+            return Ok((weighed, self.usual_places(), true));
+        }
+        // Most clips of a track that is there have it among the first stretches, even if much else is heard.
+        let found = store.look_up(query.landmarks(), config.probe_steps)?;
+        let candidates = self.candidates(query.landmarks(), &found, u64::MAX, config.candidates);
+        let few = few.min(candidates.len());
+        // Who asks for other speeds may have to ask for more after that: so for all stretches at once.
+        let together = if config.speed.is_off() { few } else { candidates.len() };
+        let (first, others) = candidates.split_at(together);
+        let (of, mut placed) = self.places(&clip, first)?;
+        let in_few = of.partition_point(|&candidate| candidate < few);
+        if let Some(weighed) = self.look(&placed[..in_few], FIRST, is_enough)? {
+            return Ok((weighed, self.usual_places(), true));
+        }
+        placed.extend(self.places(&clip, others)?.1);
+        Ok((self.weigh(&placed, ALL)?, placed.len() as u64, false))
+    }
+
+    /// Some places with all their evidence, if these, or what was found in other parts, are enough.
+    fn look(
+        &self,
+        placed: &[Alignment],
+        depth: Depth,
+        is_enough: IsEnough<'_>,
+    ) -> Result<Option<Vec<Verified>>> {
+        let weighed = self.weigh(placed, depth)?;
+        let findings = self.findings(&weighed, self.usual_places(), Vec::new());
+        if !is_enough(findings, depth.certain)? {
+            return Ok(None);
+        }
+        // What is certain is in another part: here, too, all is weighed that one store would weigh.
+        let any = Depth { least_z: f64::NEG_INFINITY, ..depth };
+        Ok(Some(if weighed.is_empty() { self.weigh(placed, any)? } else { weighed }))
+    }
+
+    /// The stretches on which most of some landmarks agree, given what was found for them.
+    fn candidates(
+        &self,
         landmarks: &[Landmark],
         found: &[Found<'_>],
-        depth: Depth,
-    ) -> Result<(Vec<Verified>, u64)> {
-        let Self { store, totals, query, .. } = self;
-        let votes = Votes::new(landmarks, found, totals, depth.votes);
-        let candidates = votes.heaviest(&self.scope, depth.candidates);
+        votes: u64,
+        most: usize,
+    ) -> Vec<Candidate> {
+        Votes::new(landmarks, found, self.totals, votes).heaviest(&self.scope, most)
+    }
+
+    /// The places in some stretches, in the order of these, and in which of them each is.
+    fn places(
+        &self,
+        clip: &ClipPeaks,
+        candidates: &[Candidate],
+    ) -> Result<(Vec<usize>, Vec<Alignment>)> {
         let wanted = candidates.iter().map(|&candidate| (clip, candidate)).collect();
-        let mut placed = excerpts(*store, totals, wanted, self.reach())?;
-        let looked_at = placed.len() as u64;
+        Ok(excerpts(self.store, self.totals, wanted, self.reach())?.into_iter().unzip())
+    }
+
+    /// Some places with all their evidence, the strongest first.
+    fn weigh(&self, placed: &[Alignment], depth: Depth) -> Result<Vec<Verified>> {
+        let mut placed: Vec<&Alignment> = placed.iter().collect();
         // A stable sort: equals stay in the order of their candidates.
-        placed.sort_by_key(|(_, alignment)| Reverse(alignment.votes));
+        placed.sort_by_key(|alignment| Reverse(alignment.votes));
         placed.truncate(depth.glanced);
-        let mut glanced: Vec<(f64, Alignment)> = placed
+        let mut glanced: Vec<(f64, &Alignment)> = placed
             .into_iter()
-            .map(|(_, alignment)| (glance(query, &alignment), alignment))
+            .map(|alignment| (glance(self.query, alignment), alignment))
             .collect();
         glanced.sort_by(|a, b| b.0.total_cmp(&a.0));
         glanced.truncate(depth.refined);
-        let refined = glanced.into_iter().map(|(_, alignment)| verify(query, alignment));
+        let refined =
+            glanced.into_iter().map(|(_, alignment)| verify(self.query, alignment.clone()));
         let mut verified: Vec<Verified> = refined.collect();
         sort(&mut verified);
         verified.dedup_by_key(|v| (v.alignment.excerpt.track, v.alignment.offset_steps));
         verified.truncate(depth.weighed);
-        Ok((verified, looked_at))
-    }
-
-    /// Places with all their evidence, the strongest first.
-    fn weigh(&self, places: Vec<Verified>) -> Vec<Verified> {
-        let mut weighed: Vec<Verified> =
-            places.into_iter().map(|v| self.with_all_evidence(v)).collect();
-        sort(&mut weighed);
-        weighed
+        if verified.first().is_none_or(|best| best.strength < depth.least_z) {
+            return Ok(Vec::new());
+        }
+        let mut verified: Vec<Verified> =
+            verified.into_iter().map(|v| self.with_all_evidence(v)).collect();
+        sort(&mut verified);
+        Ok(verified)
     }
 
     fn with_all_evidence(&self, mut v: Verified) -> Verified {
@@ -317,8 +365,8 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Ok(ranked.iter().filter_map(number).collect())
     }
 
-    /// The places of a clip at other speeds, given those at the track's own, and whether one of another part
-    /// is certain; each with whether it was found at another speed only.
+    /// The places of a clip at other speeds, given those at the track's own, and whether one of some part is
+    /// certain; each with whether it was found at another speed only.
     fn tune(
         &self,
         verified: &[Verified],

@@ -78,10 +78,13 @@ pub(crate) fn excerpt_under(
 
 /// The peaks of a clip by their frequencies, as the track's own would stand at the track's speed.
 pub(crate) struct ClipPeaks {
-    /// In the order of their frequencies.
-    peaks: Vec<(u16, u32)>,
-    /// Where the peaks of each bin begin.
-    bins: Vec<u32>,
+    /// Their times in the order of their frequencies, and [`LANES`] more that are no peaks'.
+    times: Vec<u32>,
+    /// For each frequency, how many of the peaks are below what is near to it: see
+    /// [`near`](Self::near).
+    below: Vec<u32>,
+    /// The time of the last of them.
+    last: u32,
     frames: f64,
     pub playback: Playback,
 }
@@ -91,10 +94,19 @@ impl ClipPeaks {
     pub fn new(peaks: &[Peak], frames: usize, playback: Playback) -> Self {
         let mut peaks: Vec<(u16, u32)> = peaks.iter().map(|p| (p.bin, p.time)).collect();
         peaks.sort_unstable();
-        let highest = peaks.last().map_or(0, |p| bin(p.0));
-        let begins = |bin: usize| peaks.partition_point(|p| self::bin(p.0) < bin) as u32;
-        let bins = (0..=highest + 1).map(begins).collect();
-        Self { peaks, bins, frames: frames as f64, playback }
+        // As many are below each frequency as there are places for it in the order.
+        let mut below = Vec::new();
+        for (at, &(bin, _)) in peaks.iter().enumerate() {
+            let end = usize::from(bin) + usize::from(REACH_STEPS) + 1;
+            if below.len() < end {
+                below.resize(end, at as u32);
+            }
+        }
+        below.push(peaks.len() as u32);
+        let mut times: Vec<u32> = peaks.into_iter().map(|(_, time)| time).collect();
+        let last = times.iter().copied().max().unwrap_or_default();
+        times.extend([0; LANES]);
+        Self { times, below, last, frames: frames as f64, playback }
     }
 
     /// The blocks of the line that a candidate may cover, with room for a tempo that differs by `reach`.
@@ -135,81 +147,143 @@ impl ClipPeaks {
         })
     }
 
-    fn near(&self, bin_steps: u16) -> &[(u16, u32)] {
-        let low = bin_steps.saturating_sub(REACH_STEPS);
-        let high = bin_steps.saturating_add(REACH_STEPS);
-        let begin = |bin: usize| self.bins[bin.min(self.bins.len() - 1)] as usize;
-        &self.peaks[begin(bin(low))..begin(bin(high) + 1)]
+    /// Those of a track's peaks that may be the clip's, if that begins at one of these times.
+    fn under<'p>(&self, peaks: &'p [Peak], begins: Range<i64>) -> &'p [Peak] {
+        // Refined times may stand before their neighbour's by a frame.
+        let frame = i64::from(STEPS);
+        let first = peaks.partition_point(|p| i64::from(p.time) < begins.start - frame);
+        let end = begins.end + i64::from(self.last) + frame;
+        let len = peaks[first..].partition_point(|p| i64::from(p.time) < end);
+        &peaks[first..first + len]
+    }
+
+    /// Which of the peaks are of nearly the frequency `bin_steps`.
+    #[inline(always)]
+    fn near(&self, bin_steps: u16) -> Range<u32> {
+        let last = self.below.len() - 1;
+        let below = |at: usize| self.below[at.min(last)];
+        let bin = usize::from(bin_steps);
+        below(bin)..below(bin + 2 * usize::from(REACH_STEPS) + 1)
     }
 }
 
-fn bin(steps: u16) -> usize {
-    usize::from(steps) / STEPS as usize
+/// Votes that are made side by side.
+const LANES: usize = 4;
+
+fn make_longer<T: Copy + Default>(items: &mut Vec<T>, len: usize) {
+    if items.len() < len {
+        items.resize(len, T::default());
+    }
+}
+
+/// A pair of a peak of the track and one of the clip.
+#[derive(Clone, Copy, Default)]
+struct Vote {
+    /// The difference of their times, from the least that comes into question.
+    offset: u32,
+    /// The time in the clip.
+    time: u32,
+}
+
+/// A peak of the track, and the clip's of nearly its frequency.
+#[derive(Clone, Copy, Default)]
+struct Near {
+    start: u32,
+    end: u32,
+    /// Its time, from the least offset that comes into question.
+    late: u32,
 }
 
 /// The histogram of one candidate.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    counts: Vec<u16>,
-    /// Offset and time in the clip of each vote.
-    votes: Vec<(u32, u32)>,
+    /// An empty one before the first and behind the last.
+    bins: Vec<Bin>,
+    /// Votes in each bin and its two neighbours.
+    sums: Vec<u32>,
+    near: Vec<Near>,
+    votes: Vec<Vote>,
+}
+
+/// Some votes.
+#[derive(Clone, Copy, Default)]
+struct Bin {
+    votes: u32,
+    /// Sum of their offsets,
+    offsets: u64,
+    /// and of their times in the clip.
+    times: u64,
 }
 
 impl Scratch {
     fn collect(&mut self, clip: &ClipPeaks, peaks: &[Peak], least: i64, bins: usize) {
-        self.votes.clear();
-        self.counts.clear();
-        self.counts.resize(bins + 2, 0);
-        let end = bins as i64 * BIN_STEPS;
+        let end = (bins as i64 * BIN_STEPS) as u32;
+        let peaks = clip.under(peaks, least..least + i64::from(end));
+        // No branch depends on a peak: whether it has others near is anyone's guess. So all is written, and
+        // what does not count is overwritten by what comes next.
+        make_longer(&mut self.near, peaks.len());
+        let near = &mut self.near[..peaks.len()];
+        let (mut some, mut most) = (0, LANES);
         for peak in peaks {
-            for &(bin_steps, time) in clip.near(peak.bin) {
-                let offset = i64::from(peak.time) - i64::from(time) - least;
-                if bin_steps.abs_diff(peak.bin) <= REACH_STEPS && (0..end).contains(&offset) {
-                    self.counts[(offset / BIN_STEPS) as usize + 1] += 1;
-                    self.votes.push((offset as u32, time));
+            let Range { start, end } = clip.near(peak.bin);
+            // Offsets below 0 are beyond the end when they have no sign.
+            let late = (i64::from(peak.time) - least) as u32;
+            near[some] = Near { start, end, late };
+            some += usize::from(start < end);
+            most += (end - start) as usize;
+        }
+        make_longer(&mut self.votes, most);
+        let votes = &mut self.votes[..most];
+        let mut len = 0;
+        for &Near { start, end: last, late } in &near[..some] {
+            for first in (start..last).step_by(LANES) {
+                let times = clip.times.get(first as usize..);
+                let times = times.and_then(<[u32]>::first_chunk::<LANES>);
+                for (at, &time) in (first..).zip(times.into_iter().flatten()) {
+                    let offset = late.wrapping_sub(time);
+                    votes[len] = Vote { offset, time };
+                    len += usize::from((at < last) & (offset < end));
                 }
             }
+        }
+        self.bins.clear();
+        self.bins.resize(bins + 2, Bin::default());
+        let bins = &mut self.bins[1..];
+        for &Vote { offset, time } in &votes[..len] {
+            let bin = &mut bins[offset as usize / BIN_STEPS as usize];
+            bin.votes += 1;
+            bin.offsets += u64::from(offset);
+            bin.times += u64::from(time);
         }
     }
 
     /// The fullest bins, with their neighbours, of which no two overlap; those without a vote left out.
-    fn best(&self, most: usize) -> Vec<usize> {
-        let mut best: Vec<(u16, usize)> = Vec::with_capacity(most + 1);
-        let mut sums: Vec<u16> = self
-            .counts
-            .windows(3)
-            .map(|w| w[0].saturating_add(w[1]).saturating_add(w[2]))
-            .collect();
+    fn best(&mut self, most: usize) -> Vec<usize> {
+        let mut best: Vec<(u32, usize)> = Vec::with_capacity(most);
+        self.sums.clear();
+        self.sums.extend(self.bins.windows(3).map(|w| w[0].votes + w[1].votes + w[2].votes));
         while best.len() < most {
-            // Of equal ones the first.
-            let Some((bin, &sum)) =
-                sums.iter().enumerate().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(&a.0)))
-            else {
-                break;
-            };
-            let fullest = best.first().map_or(sum, |first: &(u16, usize)| first.0);
-            if sum == 0 || f32::from(sum) < LEAST_SHARE * f32::from(fullest) {
+            let sum = self.sums.iter().copied().fold(0, u32::max);
+            let fullest = best.first().map_or(sum, |first| first.0);
+            if sum == 0 || (sum as f32) < LEAST_SHARE * fullest as f32 {
                 break;
             }
+            // Of equal ones the first.
+            let Some(bin) = self.sums.iter().position(|&other| other == sum) else { break };
             best.push((sum, bin));
-            let end = (bin + 3).min(sums.len());
-            sums[bin.saturating_sub(2)..end].fill(0);
+            let end = (bin + 3).min(self.sums.len());
+            self.sums[bin.saturating_sub(2)..end].fill(0);
         }
         best.into_iter().map(|(_, bin)| bin).collect()
     }
 
     /// Number of the votes in a bin and its neighbours, their mean offset, and the mean of their times in the clip.
     fn measure(&self, bin: usize) -> (u32, i64, u64) {
-        let begin = (bin as i64 - 1) * BIN_STEPS;
-        let (mut votes, mut offsets, mut times) = (0, 0, 0);
-        for &(offset, time) in &self.votes {
-            if (begin..begin + 3 * BIN_STEPS).contains(&i64::from(offset)) {
-                votes += 1;
-                offsets += i64::from(offset);
-                times += u64::from(time);
-            }
-        }
-        (votes, offsets / i64::from(votes.max(1)), times / u64::from(votes.max(1)))
+        let of_all = |of: fn(&Bin) -> u64| self.bins[bin..bin + 3].iter().map(of).sum::<u64>();
+        let votes = of_all(|bin| bin.votes.into());
+        let number = votes.max(1);
+        let (offsets, times) = (of_all(|bin| bin.offsets), of_all(|bin| bin.times));
+        (votes as u32, (offsets / number) as i64, times / number)
     }
 }
 
@@ -257,6 +331,67 @@ mod tests {
             let off = best.offset_steps - i64::from(offset) + i64::from(round % 16);
             assert!(off.abs() <= 32, "{off} at {exact}, {candidate:?}");
             assert!(best.votes >= 10);
+        }
+    }
+
+    /// The definition, written down as it reads: votes, offset and pivot of each place.
+    fn naive(clip: &[Peak], track: &[Peak], least: i64, bins: i64) -> Vec<(u32, i64, i64)> {
+        let pairs = clip.iter().flat_map(|c| track.iter().map(move |t| (c, t)));
+        let votes: Vec<(i64, i64)> = pairs
+            .filter(|(c, t)| c.bin.abs_diff(t.bin) <= REACH_STEPS)
+            .map(|(c, t)| (i64::from(t.time) - i64::from(c.time), i64::from(c.time)))
+            .filter(|(offset, _)| (0..bins * BIN_STEPS).contains(&(offset - least)))
+            .collect();
+        let of_bin = |bin: i64| {
+            let around = bin - 1..=bin + 1;
+            let inside = move |v: &&(i64, i64)| around.contains(&((v.0 - least) / BIN_STEPS));
+            votes.iter().filter(inside).copied().collect::<Vec<_>>()
+        };
+        let mut taken: Vec<i64> = Vec::new();
+        while taken.len() < PLACES {
+            let free = (0..bins).filter(|bin| taken.iter().all(|other| bin.abs_diff(*other) > 2));
+            // The last of equal ones is taken.
+            let Some(best) = free.rev().max_by_key(|bin| of_bin(*bin).len()) else { break };
+            let fullest = of_bin(*taken.first().unwrap_or(&best)).len() as f32;
+            let votes = of_bin(best).len();
+            if votes == 0 || (votes as f32) < LEAST_SHARE * fullest {
+                break;
+            }
+            taken.push(best);
+        }
+        let place = |bin: &i64| {
+            let votes = of_bin(*bin);
+            let n = votes.len() as i64;
+            let offsets: i64 = votes.iter().map(|v| v.0 - least).sum();
+            (n as u32, least + offsets / n, votes.iter().map(|v| v.1).sum::<i64>() / n)
+        };
+        taken.iter().map(place).collect()
+    }
+
+    /// Also where many peaks are of one frequency.
+    #[test]
+    fn places_agree_with_their_definition() {
+        let config = Config::default();
+        let block_steps = i64::from(config.block_frames() * STEPS);
+        let mut random = rng(17);
+        let mut scratch = Scratch::default();
+        for round in 0..60 {
+            let highest = [14_000.0, 300.0, 30.0][round % 3];
+            let mut peaks = |n: usize, frames: f32| {
+                let mut peaks: Vec<Peak> = (0..n)
+                    .map(|_| peak((random() * frames * 16.0) as u32, (random() * highest) as u16))
+                    .collect();
+                peaks.sort_by_key(|p| (p.time + 8) / 16);
+                peaks
+            };
+            let (track, clip) = (peaks(40 * round, 900.0), peaks(11 * round, 160.0));
+            let candidate = Candidate { block: round as i64 % 30 - 3, weight: 1 };
+            let excerpt = Excerpt::new(TrackId(0), 0, 900, track.clone(), 0, Vec::new());
+            let clip_peaks = ClipPeaks::new(&clip, 160, Playback::UNCHANGED);
+            let found = clip_peaks.locate(&candidate, &Arc::new(excerpt), &config, &mut scratch);
+            let found: Vec<_> = found.map(|a| (a.votes, a.offset_steps, a.pivot_steps)).collect();
+            let least = candidate.block * block_steps - block_steps / 2;
+            assert_eq!(found, naive(&clip, &track, least, 3 * block_steps / BIN_STEPS), "{round}");
         }
     }
 

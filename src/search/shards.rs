@@ -1,12 +1,12 @@
 //! A collection that is split by track over several stores, searched as one.
 //!
-//! Each shard is searched in a thread of its own. First, all of them take a quick look. If that gives a
-//! certain match in one of them, it is enough for all, as it would be in one store. Otherwise all look at
-//! everything. What they found is decided once, with the totals of all.
+//! Each shard is searched in a thread of its own. First, all of them take a quick look, then a look at the
+//! likeliest stretches. If one of these gives a certain match in one shard, it is enough for all, as it would
+//! be in one store. Otherwise all look at everything. What they found is decided once, with the totals of all.
 
 use super::config::{MatchConfig, TrackFilter};
 use super::decision::decide;
-use super::find::is_certain;
+use super::find::{CERTAIN, is_certain};
 use super::findings::Findings;
 use super::matches::Match;
 use crate::error::{Error, Result};
@@ -237,9 +237,16 @@ impl Shards {
         }
         let mut asked = Asked::new(&self.shards, query, config);
         let (mut parts, mut findings) = asked.collect();
-        if !(all_needed && asked.has_failed()) {
-            asked.tell(is_certain(&findings)?);
+        for alarms in CERTAIN {
+            if all_needed && asked.has_failed() {
+                break;
+            }
+            let enough = is_certain(&findings, alarms)?;
+            asked.tell(enough);
             (parts, findings) = asked.collect();
+            if enough {
+                break;
+            }
         }
         let missing = asked.into_failed().into_iter().map(|(part, reason)| Missing {
             part,

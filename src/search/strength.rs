@@ -82,12 +82,11 @@ pub fn strength_of(model: &StrengthModel, evidence: &PlaceEvidence) -> f64 {
 /// The evidence of an alignment's peaks at a glance, as a z-score: at the place itself and one to each
 /// side.
 pub fn glance(query: &Query, alignment: &Alignment) -> f64 {
-    let (levels, peaks) = (query.levels(), &alignment.excerpt.peaks[..]);
-    let at = |places: i64| {
-        let offset = alignment.offset_steps + places * levels.widths().glance_steps;
-        levels.weigh(peaks, offset, 0..levels.frames()).deviations()
-    };
-    (-1..=1).map(at).fold(f64::NEG_INFINITY, f64::max)
+    let levels = query.levels();
+    let at = |places: i64| alignment.offset_steps + places * levels.widths().glance_steps;
+    let whole = 0..levels.frames();
+    let evidence = levels.weigh_all(&alignment.excerpt.peaks, &[at(-1), at(0), at(1)], &whole);
+    evidence.iter().map(Evidence::deviations).fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// Refines an alignment that was found at the track's own speed.
@@ -95,10 +94,11 @@ pub fn verify(query: &Query, alignment: Alignment) -> Verified {
     let excerpt = alignment.excerpt.clone();
     let (levels, peaks) = (query.levels(), &excerpt.peaks[..]);
     let &Widths { refinements, refinement_steps, .. } = levels.widths();
-    let refined = (-refinements..=refinements).map(|places| {
-        let offset = alignment.offset_steps + places * refinement_steps;
-        (offset, levels.weigh(peaks, offset, 0..levels.frames()))
-    });
+    let offsets: Vec<i64> = (-refinements..=refinements)
+        .map(|places| alignment.offset_steps + places * refinement_steps)
+        .collect();
+    let evidence = levels.weigh_all(peaks, &offsets, &(0..levels.frames()));
+    let refined = offsets.into_iter().zip(evidence);
     let stronger =
         |a: &(i64, Evidence), b: &(i64, Evidence)| a.1.deviations().total_cmp(&b.1.deviations());
     let (offset_steps, evidence) = refined.max_by(stronger).unwrap_or_default();

@@ -112,9 +112,10 @@ fn best_around(
         let log_ratio = rung.log_ratio + f64::from(i) * step;
         let alignment = replayed(&rung.alignment, rung.change.playback(log_ratio));
         let peaks = on_clip(&alignment, frames, first_bin_steps);
-        for j in -places.shifts..=places.shifts {
-            let shift = j * places.shift_steps;
-            let evidence = query.levels().weigh(&peaks, LEAD + shift, frames.clone());
+        let shifts = (-places.shifts..=places.shifts).map(|j| j * places.shift_steps);
+        let offsets: Vec<i64> = shifts.clone().map(|shift| LEAD + shift).collect();
+        let all = query.levels().weigh_all(&peaks, &offsets, frames);
+        for (shift, evidence) in shifts.zip(all) {
             if evidence.deviations() > most {
                 most = evidence.deviations();
                 let shift = (shift as f64 * alignment.playback.tempo).round() as i64;

@@ -72,79 +72,88 @@ fn load_last(bytes: &[u8], at: usize) -> u64 {
 #[derive(Clone, Debug)]
 pub(crate) struct BitReader<'s> {
     bytes: &'s [u8],
-    /// Where the next number begins.
-    bit: usize,
-    /// The bits from there on,
+    /// Where `word` was loaded,
+    at: usize,
     word: u64,
-    /// of which so many are right.
-    ready: u32,
+    /// and how much of it is done with: at most [`READY_BITS`].
+    used: u32,
 }
+
+/// Bits of a word that are right, wherever it begins.
+const READY_BITS: u32 = MOST_BITS - 1;
+/// Bits that [`BitReader::peek`] gives.
+const PEEKED_BITS: u32 = 40;
 
 impl<'s> BitReader<'s> {
     #[inline]
     pub fn new(bytes: &'s [u8]) -> Self {
-        Self { bytes, bit: 0, word: 0, ready: 0 }
+        Self { bytes, at: 0, word: load(bytes, 0), used: 0 }
     }
 
     pub fn bytes(&self) -> &'s [u8] {
         self.bytes
     }
 
+    #[inline(always)]
     pub fn bit(&self) -> usize {
-        self.bit
+        self.at + self.used as usize
     }
 
     /// Goes on elsewhere.
-    #[inline]
+    #[inline(always)]
     pub fn go_to(&mut self, bit: usize) {
-        (self.bit, self.ready) = (bit, 0);
+        (self.at, self.word, self.used) = (bit, load(self.bytes, bit), 0);
     }
 
-    /// Makes sure that so many bits, below [`MOST_BITS`], are ready.
+    /// Makes sure that so many bits, up to [`READY_BITS`], are ready.
     #[inline(always)]
     fn prepare(&mut self, bits: u32) {
-        if self.ready < bits {
-            self.word = load(self.bytes, self.bit);
-            self.ready = MOST_BITS - 1;
+        if self.used + bits > READY_BITS {
+            self.go_to(self.bit());
         }
     }
 
-    #[inline(always)]
-    fn skip(&mut self, bits: u32) {
-        self.word >>= bits;
-        self.bit += bits as usize;
-        self.ready = self.ready.saturating_sub(bits);
-    }
-
     /// Whether there are nothing but zeros as far as can be seen.
-    #[inline]
+    #[inline(always)]
     pub fn is_at_end(&mut self) -> bool {
-        self.prepare(MOST_BITS - 1);
-        self.word & ones(MOST_BITS - 1) == 0
+        self.prepare(READY_BITS);
+        self.word & ones(READY_BITS) == 0
     }
 
-    /// The next number of so many bits, below [`MOST_BITS`].
+    /// The next [`PEEKED_BITS`], and perhaps some more.
+    #[inline(always)]
+    pub fn peek(&mut self) -> u64 {
+        self.prepare(PEEKED_BITS);
+        self.word >> self.used
+    }
+
+    /// Passes so many bits over, of those that were seen by [`peek`](Self::peek).
+    #[inline(always)]
+    pub fn skip(&mut self, bits: u32) {
+        self.used += bits;
+    }
+
+    /// The next number of so many bits, up to [`READY_BITS`].
     #[inline(always)]
     pub fn take(&mut self, bits: u32) -> u64 {
         self.prepare(bits);
-        let number = self.word & ones(bits);
-        self.skip(bits);
+        let number = self.word >> self.used & ones(bits);
+        self.used += bits;
         number
     }
 
     /// The next number in unary, up to 32: so many zeros and a one. `None` where it is larger.
     #[inline(always)]
     pub fn unary(&mut self) -> Option<u32> {
-        // Small ones need no look at what comes next.
-        let mut zeros = self.word.trailing_zeros();
-        if zeros >= self.ready {
-            self.prepare(MOST_BITS - 1);
+        let mut zeros = (self.word >> self.used).trailing_zeros();
+        if self.used + zeros >= READY_BITS {
+            self.go_to(self.bit());
             zeros = self.word.trailing_zeros();
             if zeros > 32 {
                 return None;
             }
         }
-        self.skip(zeros + 1);
+        self.used += zeros + 1;
         Some(zeros)
     }
 }
@@ -175,7 +184,10 @@ mod tests {
             for &(small, number, bits) in &numbers {
                 prop_assert!(!reader.is_at_end());
                 prop_assert_eq!(reader.unary(), Some(small));
-                prop_assert_eq!(reader.take(bits), number & ones(bits));
+                let seen = bits.min(PEEKED_BITS);
+                prop_assert_eq!(reader.peek() & ones(seen), number & ones(seen));
+                reader.skip(seen);
+                prop_assert_eq!(reader.take(bits - seen), (number & ones(bits)) >> seen);
             }
             prop_assert!(reader.is_at_end());
             prop_assert_eq!(reader.unary(), None);

@@ -63,6 +63,11 @@ impl BlockCoder {
         u64::from(words).saturating_sub(first).min(self.words().into()) as usize
     }
 
+    /// No more peaks are in blocks of so many bytes.
+    pub fn most_peaks(&self, bytes: usize) -> usize {
+        8 * bytes / (self.kept.bits() as usize + 1)
+    }
+
     /// The block in which a peak stands, counted from the beginning of its track.
     pub fn block(&self, peak: &Peak) -> u32 {
         kept::frame(peak) / self.frames
@@ -118,30 +123,29 @@ impl BlockCoder {
         let width = self.kept.bits();
         let end = count.checked_mul(width as usize)?.checked_add(codes)?.div_ceil(8);
         let tail = bytes.get(end..).filter(|tail| tail.len() == 8 * words)?;
-        peaks.reserve(count);
         let begun = peaks.len();
-        let (mut code_at, mut last, mut of_frame) = (codes, u32::MAX, 0);
-        let mut read = 0u32;
+        peaks.resize(begun + count, Peak::default());
+        let these = &mut peaks[begun..];
+        let (mut read, mut code_at) = (0, codes);
         for at in (unary..codes).step_by(CHUNK_BITS) {
-            let here = (codes - at).min(CHUNK_BITS);
-            let mut ones_left = load(bytes, at) & ones(here as u32);
+            let mut ones_left = load(bytes, at) & ones((codes - at).min(CHUNK_BITS) as u32);
             while ones_left != 0 {
                 // All that is before it but ones is steps.
-                let frame = (at - unary) as u32 + ones_left.trailing_zeros() - read;
+                let bit = at - unary + ones_left.trailing_zeros() as usize;
+                let frame = (bit - read) as u32;
                 ones_left &= ones_left - 1;
-                of_frame = if frame == last { of_frame + 1 } else { 1 };
-                if of_frame > self.of_frame || read as usize == count {
-                    return None;
-                }
-                last = frame;
                 let code = load(bytes, code_at);
+                *these.get_mut(read)? = self.kept.peak(code, first_frame.wrapping_add(frame));
                 code_at += width as usize;
-                peaks.push(self.kept.peak(code, first_frame.wrapping_add(frame)));
                 read += 1;
             }
         }
+        let mut far = these.iter().zip(these.iter().skip(self.of_frame as usize));
+        if read < count || far.any(|(first, last)| kept::frame(first) == kept::frame(last)) {
+            return None;
+        }
         all_words.extend(tail.as_chunks().0.iter().map(|&word| u64::from_le_bytes(word)));
-        (peaks.len() - begun == count).then_some(())
+        Some(())
     }
 }
 

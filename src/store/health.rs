@@ -65,13 +65,14 @@ impl Reader {
         for part in &self.snapshot.parts {
             let mut sections = Vec::new();
             if let Ok(segment) = part.segment() {
-                stats.hashes += segment.hashes();
-                stats.postings += segment.postings();
+                // A footer may say anything.
+                stats.hashes = stats.hashes.saturating_add(segment.hashes());
+                stats.postings = stats.postings.saturating_add(segment.postings());
                 sections.extend(segment.sizes());
                 let listed: u64 = sections.iter().map(|(_, bytes)| bytes).sum();
                 sections.push(("checksums", part.known.length.saturating_sub(listed)));
             }
-            stats.bytes += part.known.length;
+            stats.bytes = stats.bytes.saturating_add(part.known.length);
             stats.segments.push(SegmentStats {
                 path: part.path().into(),
                 tracks: part.tracks(),

@@ -72,12 +72,13 @@ impl PostingList<'_> {
 pub(crate) const CHOICES: u32 = 8;
 
 /// The narrow width that a number below [`CHOICES`] stands for.
+#[inline(always)]
 pub(crate) fn narrow(choice: u32, wide: u8) -> u8 {
-    match choice {
-        0 => wide,
-        1..=4 => (2 * choice as u8 + 1).min(wide),
-        _ => wide.saturating_sub(9 - choice as u8),
-    }
+    /// Up to this much, and so much less than the wide one.
+    const MOST: [u8; CHOICES as usize] = [u8::MAX, 3, 5, 7, 9, u8::MAX, u8::MAX, u8::MAX];
+    const LESS: [u8; CHOICES as usize] = [0, 0, 0, 0, 0, 4, 3, 2];
+    let choice = (choice % CHOICES) as usize;
+    wide.saturating_sub(LESS[choice]).min(MOST[choice])
 }
 
 /// The widths that suit a list best, and the choice that the narrow one is.
@@ -122,18 +123,19 @@ where
 #[inline]
 pub(crate) fn length(bytes: &[u8], bit: usize, len: u32, widths: Widths) -> u64 {
     let [narrow, wide] = [widths.narrow, widths.wide].map(u64::from);
-    let len = u64::from(len);
-    if narrow == wide {
-        return len * wide;
+    let (len, has_flags) = (u64::from(len), narrow != wide);
+    // Few lists have more flags than one load gives, and no branch depends on whether there are any.
+    let marked_of = |done: u64| {
+        let flags =
+            load(bytes, bit + done as usize) & ones((len - done).min(CHUNK_BITS.into()) as u32);
+        u64::from(if has_flags { flags.count_ones() } else { 0 })
+    };
+    let (mut marked, mut done) = (marked_of(0), u64::from(CHUNK_BITS));
+    while done < len && has_flags && bit / 8 + (done / 8) as usize <= bytes.len() {
+        marked += marked_of(done);
+        done += u64::from(CHUNK_BITS);
     }
-    let (mut marked, mut done) = (0, 0);
-    while done < len && bit / 8 + (done / 8) as usize <= bytes.len() {
-        let here = (len - done).min(u64::from(CHUNK_BITS));
-        let flags = load(bytes, bit + done as usize) & ones(here as u32);
-        marked += u64::from(flags.count_ones());
-        done += here;
-    }
-    len * (narrow + 1) + marked * (wide - narrow)
+    len * (narrow + u64::from(has_flags)) + marked * (wide - narrow)
 }
 
 /// Flags that are looked at together.
@@ -194,9 +196,45 @@ impl Iterator for Blocks<'_> {
         let number = (load(self.bytes, self.at) & ones(width)) as u32;
         self.at += width as usize;
         self.left -= 1;
-        let block = self.next.checked_add(number)?;
-        self.next = block.checked_add(1)?;
-        Some(block)
+        let block = self.next.checked_add(number);
+        let next = block.and_then(|block| block.checked_add(1));
+        match next {
+            Some(next) => self.next = next,
+            // No block is so far on, nor any after it.
+            None => self.left = 0,
+        }
+        next.and(block)
+    }
+
+    /// What [`next`](Self::next) gives, with all flags of a load at hand.
+    #[inline]
+    fn fold<B, F: FnMut(B, u32) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut folded = init;
+        let (mut at, mut next) = (self.at, u64::from(self.next));
+        let has_flags = self.narrow != self.wide;
+        while self.left > 0 {
+            if self.flags_left == 0 {
+                self.flags_left = CHUNK_BITS;
+                self.flags = if has_flags { load(self.bytes, self.flags_at) } else { u64::MAX };
+                self.flags_at += CHUNK_BITS as usize;
+            }
+            let now = self.left.min(self.flags_left);
+            for _ in 0..now {
+                let width = if self.flags & 1 == 0 { self.narrow } else { self.wide };
+                self.flags >>= 1;
+                let block = next + (load(self.bytes, at) & ones(width));
+                at += width as usize;
+                next = block + 1;
+                // No block is so far on.
+                if next > u64::from(u32::MAX) {
+                    return folded;
+                }
+                folded = f(folded, block as u32);
+            }
+            self.left -= now;
+            self.flags_left -= now;
+        }
+        folded
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -247,9 +285,35 @@ mod tests {
             let list = PostingList { of: 0, len, base: 7, widths, first_bit, bytes: bytes.into() };
             let blocks: Vec<u32> = list.blocks().collect();
             prop_assert!(blocks.windows(2).all(|pair| pair[0] < pair[1]));
+            // All at once, and after some were taken one by one.
+            for one_by_one in [0, 1, 60] {
+                let mut left = list.blocks();
+                let mut again: Vec<u32> = left.by_ref().take(one_by_one).collect();
+                left.for_each(|block| again.push(block));
+                prop_assert_eq!(&again, &blocks);
+            }
             prop_assert!(blocks.len() <= len as usize);
             let endless = PostingList { len: u32::MAX, ..list };
             prop_assert!(endless.blocks().count() <= 8 * endless.bytes.len());
+        }
+    }
+
+    #[test]
+    fn narrow_widths_are_as_documented() {
+        for wide in 0..=32 {
+            let found: Vec<u8> = (0..CHOICES).map(|choice| narrow(choice, wide)).collect();
+            let less = |by: u8| wide.saturating_sub(by);
+            let want = [
+                wide,
+                wide.min(3),
+                wide.min(5),
+                wide.min(7),
+                wide.min(9),
+                less(4),
+                less(3),
+                less(2),
+            ];
+            assert_eq!(found, want);
         }
     }
 

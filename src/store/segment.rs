@@ -6,7 +6,6 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::landmark::LandmarkHash;
 use crate::peaks::Peak;
 use crate::store::block::BlockCoder;
 use crate::store::{Excerpt, TrackEntry, varint};
@@ -14,7 +13,7 @@ use crate::tags::Tags;
 use crate::units::TrackId;
 use checked::Checked;
 use layout::{Footer, GROUP_BLOCKS, NameRecord, SECTIONS, TrackRecord};
-use slots::{HASHES_OF_SLOT, List, Slots, key};
+use slots::{HASHES_OF_SLOT, Slots};
 use std::ops::Range;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -29,6 +28,7 @@ pub(crate) use writing::reseal;
 
 mod build;
 mod checked;
+mod directory;
 mod layout;
 mod merge;
 pub(crate) mod slots;
@@ -134,13 +134,13 @@ impl<D: AsRef<[u8]>> Segment<D> {
     }
 
     /// Bytes of a section, counted from its beginning.
+    #[inline]
     fn bytes(&self, section: Section, range: Range<usize>) -> Result<&[u8]> {
         let all = self.footer.section(section);
-        let end = all.start.checked_add(range.end).filter(|&end| end <= all.end);
-        match (all.start.checked_add(range.start), end) {
-            (Some(start), Some(end)) if start <= end => self.data.get(start..end),
-            _ => Err(self.corrupt("a place in it lies outside it")),
+        if range.start > range.end || range.end > all.len() {
+            return Err(self.corrupt("a place in it lies outside it"));
         }
+        self.data.get(all.start + range.start..all.start + range.end)
     }
 
     /// The entry of a table.
@@ -313,6 +313,8 @@ impl<D: AsRef<[u8]>> Segment<D> {
     ) -> Result<()> {
         let first = placed.blocks.0;
         let (mut bytes, lengths) = self.features(first + blocks.start..first + blocks.end)?;
+        peaks.reserve(self.coder.most_peaks(bytes.len()));
+        words.reserve(lengths.len() * self.coder.words() as usize);
         for (block, &length) in blocks.zip(lengths) {
             let (this, rest) = bytes.split_at(usize::from(u16::from_le_bytes(length)));
             bytes = rest;
@@ -340,53 +342,6 @@ impl<D: AsRef<[u8]>> Segment<D> {
         let (peaks, words) = (&mut excerpt.peaks, &mut excerpt.sub_fingerprints);
         self.decode(placed, start..end, peaks, words)?;
         Ok(excerpt)
-    }
-
-    /// Calls `found` with each of the hashes, by its place among them, that the segment has, and its list.
-    pub fn look_up<'s>(
-        &'s self,
-        hashes: &[LandmarkHash],
-        mut found: impl FnMut(u32, List<'s>),
-    ) -> Result<()> {
-        // Two steps, so that the processor fetches many places of the directory at a time.
-        let mut slots = Vec::with_capacity(hashes.len());
-        let shift = self.slots.shift();
-        for hash in hashes {
-            slots.push(match self.footer.has(*hash) {
-                true => self.slot((key(hash.0) >> shift) as usize)?,
-                false => 0..0,
-            });
-        }
-        for ((i, hash), slot) in (0..).zip(hashes).zip(slots) {
-            if slot.is_empty() {
-                continue;
-            }
-            let key = key(hash.0);
-            let mut entries =
-                self.slots.entries(self.bytes(Section::Postings, slot)?, key >> shift);
-            while let Some((entry, list)) = entries.next().map_err(|_| self.no_slot())? {
-                if entry >= key {
-                    if entry == key {
-                        found(i, list);
-                    }
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Where a slot lies among the postings.
-    fn slot(&self, slot: usize) -> Result<Range<usize>> {
-        let ends: [zerocopy::little_endian::U32; 2] = {
-            let bytes = self.bytes(Section::Slots, 4 * slot..4 * slot + 8)?;
-            FromBytes::read_from_bytes(bytes).map_err(|_| self.corrupt("a table is cut"))?
-        };
-        Ok(ends[0].get() as usize..ends[1].get() as usize)
-    }
-
-    fn no_slot(&self) -> Error {
-        self.corrupt("a list of postings cannot be")
     }
 }
 

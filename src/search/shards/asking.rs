@@ -1,4 +1,4 @@
-//! One search of all shards: a thread for each, which answers twice.
+//! One search of all shards: a thread for each, which answers after each look.
 
 use super::super::config::MatchConfig;
 use super::super::find::find_in_part;
@@ -18,12 +18,12 @@ const MOST_LATE: usize = 4;
 /// Threads of a shard that were given up, as long as they run.
 pub(super) type Late = Mutex<Vec<Weak<()>>>;
 
-/// What a shard found: first at a quick look, then in all.
+/// What a shard found: at a look that may be enough, or in all.
 type Answered = (usize, Result<Findings>);
 
 /// A thread that searches a shard.
 struct Searching {
-    /// Says whether the quick look was enough.
+    /// Says whether a look was enough.
     enough: Sender<bool>,
     running: Weak<()>,
     /// Since when it works on its next answer; `None` while it waits to be told.
@@ -167,13 +167,13 @@ fn begin(
     let (source, search) = (shard.source.clone(), Arc::clone(search));
     let thread = move || {
         let _run = run;
-        let quick_answers = answers.clone();
+        let first_answers = answers.clone();
         let searched = catch_unwind(AssertUnwindSafe(|| {
             let (query, config) = &*search;
-            find(&source, query, config, |quick| {
-                let gone = |_| no_answer("nobody waits for it any more".into());
-                quick_answers.send((part, Ok(quick))).map_err(|_| gone(()))?;
-                is_enough.recv().map_err(|_| gone(()))
+            find(&source, query, config, |findings, _| {
+                let gone = || no_answer("nobody waits for it any more".into());
+                first_answers.send((part, Ok(findings))).map_err(|_| gone())?;
+                is_enough.recv().map_err(|_| gone())
             })
         }));
         let panicked = || Err(no_answer("the search of it panicked".into()));
@@ -191,7 +191,7 @@ fn find(
     source: &Source,
     query: &Query,
     config: &MatchConfig,
-    is_enough: impl FnOnce(Findings) -> Result<bool>,
+    is_enough: impl FnMut(Findings, f64) -> Result<bool>,
 ) -> Result<Findings> {
     match source {
         Source::Held(store) => find_in_part(&**store, query, config, is_enough),

@@ -95,30 +95,59 @@ pub(crate) struct Entries<'s> {
 
 impl<'s> Entries<'s> {
     /// The next key, and its list.
-    #[inline]
     pub fn next(&mut self) -> Result<Option<(u32, List<'s>)>, NoSlot> {
         // What fills up the last byte has no ones.
         if self.bits.is_at_end() {
             return Ok(None);
         }
-        self.read().map(Some).ok_or(NoSlot)
+        self.key().and_then(|key| Some((key, self.list()?))).map(Some).ok_or(NoSlot)
     }
 
+    /// The list of a key, if it is among those to come.
     #[inline]
-    fn read(&mut self) -> Option<(u32, List<'s>)> {
-        let Self { slots, bits, next } = self;
-        let low = slots.step_bits;
-        let step = bits.unary()?.checked_shl(low)? | bits.take(low) as u32;
-        let key = next.checked_add(step)?;
+    pub fn find(&mut self, wanted: u32) -> Result<Option<List<'s>>, NoSlot> {
+        while !self.bits.is_at_end() {
+            let key = self.key().ok_or(NoSlot)?;
+            if key > wanted {
+                break;
+            }
+            let list = self.list().ok_or(NoSlot)?;
+            if key == wanted {
+                return Ok(Some(list));
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline(always)]
+    fn key(&mut self) -> Option<u32> {
+        let low = self.slots.step_bits;
+        let step = self.bits.unary()?.checked_shl(low)? | self.bits.take(low) as u32;
+        let key = self.next.checked_add(step)?;
+        self.next = key.checked_add(1)?;
+        Some(key)
+    }
+
+    /// The list of the key that was read last. Which of all ways a list is written in is anyone's guess: no
+    /// branch depends on it.
+    #[inline(always)]
+    fn list(&mut self) -> Option<List<'s>> {
+        let Self { slots, bits, .. } = self;
         let magnitude = bits.unary()?;
         let len = 1u32.checked_shl(magnitude)? | bits.take(magnitude) as u32;
-        let mut widths = slots.single;
-        if len > 1 {
-            let wide = u32::from(widths.wide).checked_sub(bits.unary()?)? as u8;
-            let choice = bits.take(CHOICES.ilog2()) as u32;
-            widths = Widths { narrow: postings::narrow(choice, wide), wide };
-        }
-        if len > slots.blocks || widths.wide == 0 {
+        // A single block has no widths.
+        let is_single = len == 1;
+        let header = bits.peek();
+        let narrower = header.trailing_zeros();
+        let choice = (header >> ((narrower + 1) % u64::BITS)) as u32 % CHOICES;
+        let (narrower, choice, used) = match is_single {
+            true => (0, 0, 0),
+            false => (narrower, choice, narrower + 1 + CHOICES.ilog2()),
+        };
+        bits.skip(used);
+        let wide = u32::from(slots.single.wide).checked_sub(narrower)? as u8;
+        let widths = Widths { narrow: postings::narrow(choice, wide), wide };
+        if len > slots.blocks || wide == 0 {
             return None;
         }
         let (begin, bytes) = (bits.bit(), bits.bytes());
@@ -127,9 +156,8 @@ impl<'s> Entries<'s> {
             return None;
         }
         bits.go_to(end as usize);
-        *next = key.checked_add(1)?;
         let (first_bit, bytes) = ((begin % 8) as u8, &bytes[begin / 8..]);
-        Some((key, List { len, widths, first_bit, bytes }))
+        Some(List { len, widths, first_bit, bytes })
     }
 
     /// Where the list that was read last ends, in bytes from the beginning of the slot.
