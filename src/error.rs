@@ -246,6 +246,18 @@ pub enum Error {
         /// The index.
         path: PathBuf,
     },
+    /// PostgreSQL refused, or could not be reached.
+    #[error("PostgreSQL: cannot {action}: {reason}; {advice}")]
+    Postgres {
+        /// What was attempted: "connect", "add tracks", …
+        action: &'static str,
+        /// What the server or the connection said. Never a password.
+        reason: String,
+        /// What to do.
+        advice: &'static str,
+        /// The five characters of the server's SQLSTATE, if the server said it.
+        sqlstate: Option<String>,
+    },
     /// A [store](crate::store::Store) that is not one of this crate's failed.
     #[error("the store of the collection failed: {0}")]
     Store(Box<dyn std::error::Error + Send + Sync>),
@@ -254,6 +266,22 @@ pub enum Error {
         "these findings are not of one clip and one calibration: decide together only what one query found in the parts of a collection, searched with the same calibration"
     )]
     OtherClip,
+    /// A [shard](crate::search::Shard) of a collection could not be searched.
+    #[error("shard {name}: {source}")]
+    Shard {
+        /// Its name.
+        name: String,
+        /// What went wrong.
+        source: Box<Error>,
+    },
+    /// A search of a shard that took too long, or was not ended.
+    #[error(
+        "no answer ({detail}): see whether the store is up and not overloaded, then search again"
+    )]
+    NoAnswer {
+        /// How long was waited, or what happened.
+        detail: String,
+    },
     /// The KD-tree could not be built.
     #[error("the KD-tree could not be built ({reason}): search the index itself")]
     KdTree {

@@ -108,8 +108,8 @@ for m in library.identify("clip.mp3")? {
 //! Searches know an index as a [`Store`](store::Store): a few functions that a database can have, too.
 //! A [`KdIndex`] is built in memory from any store, and looks landmarks up within a tolerance.
 //!
-//! A collection in several stores, on several machines, is searched as one by [`search::find`] and
-//! [`search::decide`]. A stored fingerprint is searched without its audio by
+//! A collection in several stores is searched as one by [`search::Shards`], and across programs by
+//! [`search::find`] and [`search::decide`]. A stored fingerprint is searched without its audio by
 //! [`Reader::search_fingerprint`]. [`MatchConfig::filter`] limits a search to some tracks.
 //!
 //! # Features
@@ -122,6 +122,7 @@ for m in library.identify("clip.mp3")? {
 //! | `device` | no | a microphone for the example `monitor`; the library has nothing of it |
 //! | `library` | yes | `Library`: syncing folders, identifying, duplicates, comparing |
 //! | `opus` | no | Opus; builds libopus, which needs CMake and a C compiler |
+//! | `postgres` | no | `postgres::Store`: a collection in PostgreSQL |
 //!
 #![cfg_attr(not(feature = "decode"), doc = "[`AudioReader`]: #features")]
 // But for one call in `wide`, and one in `store::mmap`.
@@ -142,6 +143,8 @@ pub mod landmark;
 pub mod library;
 pub mod monitor;
 pub mod peaks;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod resample;
 pub mod search;
 pub mod spectrogram;
@@ -200,6 +203,11 @@ struct CalibrationGuide;
 #[cfg(all(doctest, feature = "library"))]
 #[doc = include_str!("../docs/library.md")]
 struct LibraryRecipes;
+
+/// How one keeps a collection in PostgreSQL.
+#[cfg(all(doctest, feature = "postgres", feature = "decode"))]
+#[doc = include_str!("../docs/postgres.md")]
+struct PostgresGuide;
 
 #[cfg(test)]
 mod tests {

@@ -54,9 +54,13 @@ pub use duplicates::{DuplicateCopy, DuplicateGroup, DuplicateOptions, DuplicateP
 pub use files::{FileState, LibraryFile, LibraryStats};
 pub use ledger::Quality;
 pub use options::{IdentifyOptions, LibraryOptions, MediaRead, Opener, SyncOptions};
+#[cfg(feature = "postgres")]
+pub(crate) use paths::{from_bytes as path_of_bytes, to_bytes as path_bytes};
 pub use progress::Progress;
 pub use repeats::{Repeat, RepeatOptions};
 pub use report::{Action, Failure, FailureKind, FileDone, Plan, SyncReport};
+#[cfg(feature = "postgres")]
+pub use shared::SharedSync;
 
 use ledger::Ledger;
 
@@ -77,6 +81,8 @@ mod reading;
 mod repeats;
 mod report;
 mod scan;
+#[cfg(feature = "postgres")]
+mod shared;
 mod sync;
 
 /// The list of files, beside the index.

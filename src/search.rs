@@ -7,7 +7,7 @@
 //!    ones. Bands, phases and missing peaks are added for the strongest. All of it becomes one strength.
 //! 3. [`find`] ends here: what one store holds is [found](Findings), not decided.
 //! 4. [`decide`] turns strengths into [false alarms](Match::false_alarms), of one store or of many, and
-//!    drops what repeats a better match.
+//!    drops what repeats a better match. [`Shards`] does both for a collection in several stores.
 //!
 //! A clear clip is found by its strongest peaks alone. All landmarks are looked up only where these give
 //! no certain answer. Where a range of speeds is given, the clip's coordinates are changed as if it had
@@ -27,6 +27,7 @@ mod matches;
 mod places;
 mod playback;
 mod ranking;
+mod shards;
 mod strength;
 mod tuning;
 
@@ -39,6 +40,7 @@ pub use findings::Findings;
 pub use joined::{Joined, search_fingerprint};
 pub use law::Law;
 pub use matches::{Match, Span};
+pub use shards::{Answer, Missing, Shard, Shards};
 pub use strength::{coherence_of, strength_of};
 
 use crate::error::Result;

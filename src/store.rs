@@ -31,7 +31,7 @@ pub use writer::Writer;
 pub mod conformance;
 
 mod bits;
-mod block;
+pub(crate) mod block;
 mod folder;
 mod health;
 mod index;
@@ -41,7 +41,7 @@ mod merging;
 mod mmap;
 mod postings;
 mod reader;
-mod segment;
+pub(crate) mod segment;
 mod snapshot;
 mod varint;
 mod writer;
@@ -57,6 +57,25 @@ pub trait Store {
     /// Those of the store, as for all functions here.
     fn totals(&self) -> Result<Totals>;
 
+    /// The analysis that made all fingerprints.
+    fn config(&self) -> Result<Arc<Config>> {
+        Ok(self.totals()?.config)
+    }
+
+    /// What a search asks first: the [totals](Self::totals), what is found for the landmarks that say most
+    /// ([`look_up`](Self::look_up)), and where the tracks lie to which it is limited
+    /// ([`blocks_of`](Self::blocks_of)). A store behind a network answers all of it at once.
+    fn first_look<'s>(
+        &'s self,
+        landmarks: &[Landmark],
+        probe_steps: u32,
+        tracks: &[TrackId],
+    ) -> Result<FirstLook<'s>> {
+        let totals = self.totals()?;
+        let blocks = if tracks.is_empty() { Vec::new() } else { self.blocks_of(tracks)? };
+        Ok(FirstLook { totals, blocks, found: self.look_up(landmarks, probe_steps)? })
+    }
+
     /// The posting lists of some hashes: none for a hash that is nowhere, several for one that stands in
     /// several parts of the store. In the order of `hashes`; those of one hash in the order of their
     /// blocks.
@@ -68,7 +87,7 @@ pub trait Store {
     ///
     /// This is what a search calls. A store that has other means than hashes has its own.
     fn look_up<'s>(&'s self, landmarks: &[Landmark], probe_steps: u32) -> Result<Vec<Found<'s>>> {
-        let config = self.totals()?.config;
+        let config = self.config()?;
         let (mut hashes, mut landmark_of) = (Vec::new(), Vec::new());
         for (i, landmark) in landmarks.iter().enumerate() {
             landmark.probe(&config.landmarks, probe_steps, |hash| {
@@ -103,6 +122,17 @@ pub struct Found<'s> {
     pub landmark: u32,
     /// The list. Those of one hash have the same [`of`](PostingList::of), and follow each other.
     pub list: PostingList<'s>,
+}
+
+/// What a search asks first.
+#[derive(Clone, Debug)]
+pub struct FirstLook<'s> {
+    /// What the whole collection holds.
+    pub totals: Totals,
+    /// The blocks of the tracks that were asked for, in their order.
+    pub blocks: Vec<Range<u32>>,
+    /// What was found for the landmarks.
+    pub found: Vec<Found<'s>>,
 }
 
 /// What a whole collection holds.

@@ -19,6 +19,7 @@ mod trouble;
 mod twice;
 
 use common::music;
+pub use common::wav;
 use earmark::library::{
     Failure, FileDone, FileState, Library, Plan, Progress, SyncOptions, SyncReport,
 };
@@ -111,22 +112,6 @@ impl Place {
         let root = format!("{}/", self.root.display());
         names.iter().map(|name| name.strip_prefix(&root).unwrap().to_owned()).collect()
     }
-}
-
-/// A mono WAV of 16 bits, at the rate of the analysis.
-pub fn wav(samples: &[f32]) -> Vec<u8> {
-    let bytes = 2 * samples.len() as u32;
-    let mut out = b"RIFF".to_vec();
-    out.extend((36 + bytes).to_le_bytes());
-    out.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    out.extend(8000u32.to_le_bytes());
-    out.extend(16000u32.to_le_bytes());
-    out.extend(b"\x02\0\x10\0data");
-    out.extend(bytes.to_le_bytes());
-    for x in samples {
-        out.extend(((x * 32000.0) as i16).to_le_bytes());
-    }
-    out
 }
 
 /// Counts what it hears.

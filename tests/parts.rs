@@ -1,6 +1,8 @@
 //! A collection in parts is searched as one, and a search may be limited to some tracks.
 
 mod common;
+#[path = "parts/shards.rs"]
+mod shards;
 
 use common::*;
 use earmark::search::{Findings, TrackFilter, decide, find};

@@ -17,6 +17,8 @@ pub struct Bar<'a> {
     done: Cell<u64>,
     failed: Cell<u64>,
     audio_s: Cell<f64>,
+    /// It shows what all machines do, not what this one does.
+    shared: Cell<bool>,
 }
 
 impl<'a> Bar<'a> {
@@ -31,6 +33,7 @@ impl<'a> Bar<'a> {
             done: Cell::default(),
             failed: Cell::default(),
             audio_s: Cell::default(),
+            shared: Cell::default(),
         }
     }
 
@@ -41,6 +44,9 @@ impl<'a> Bar<'a> {
     /// The bar goes by bytes, so that the time left means something where files differ in size.
     fn advance(&self, bytes: u64) {
         self.done.set(self.done.get() + 1);
+        if self.shared.get() {
+            return;
+        }
         self.bar.inc(bytes);
         let took_s = self.begun.get().elapsed().as_secs_f64().max(1e-9);
         let (done, failed) = (self.done.get(), self.failed.get());
@@ -81,6 +87,18 @@ impl Progress for Bar<'_> {
 
     fn noted(&self, path: &Path, note: &str) {
         self.say(&format!("note: {}: {note}", shown(path)));
+    }
+
+    #[cfg(feature = "postgres")]
+    fn shared(&self, progress: &earmark::postgres::QueueProgress) {
+        if !self.shared.replace(true)
+            && let Ok(style) = ProgressStyle::with_template("{wide_bar} {msg}")
+        {
+            self.bar.set_style(style);
+        }
+        self.bar.set_length(progress.files());
+        self.bar.set_position(progress.done + progress.failed);
+        self.bar.set_message(progress.to_string());
     }
 
     fn is_cancelled(&self) -> bool {

@@ -3,7 +3,7 @@
 use crate::bar::Bar;
 use crate::interruption::Interruption;
 use crate::text::{complain, count, printable, printed, reason, shown};
-use crate::{Format, Identify, List, Remove, Stats, Sync};
+use crate::{Format, Identify, List, Progress, Remove, Stats, Sync};
 use earmark::library::{FileState, IdentifyOptions, Library, LibraryOptions, SyncOptions};
 use earmark::store::TrackEntry;
 use earmark::{Match, SpeedRange};
@@ -27,11 +27,6 @@ pub fn print(text: &str) -> Result<(), String> {
 }
 
 pub fn sync(options: &Sync) -> Done {
-    let interruption = Interruption::listen().map_err(|e| e.to_string())?;
-    let library = LibraryOptions::default()
-        .memory_bytes(options.memory.saturating_mul(1_000_000))
-        .open_or_create(&options.library)
-        .map_err(|e| e.to_string())?;
     let mut how = SyncOptions::default();
     (how.prune, how.verify_content, how.retry) = (options.prune, options.verify, options.retry);
     (how.workers, how.readers) = (options.jobs, options.readers.max(1));
@@ -39,6 +34,15 @@ pub fn sync(options: &Sync) -> Done {
     if options.delay > 0 {
         how.opener = crate::slow::opener(Duration::from_millis(options.delay));
     }
+    if let Some(url) = &options.store {
+        return sync_shared(url, options, &how);
+    }
+    let interruption = Interruption::listen().map_err(|e| e.to_string())?;
+    let folder = options.library.as_deref().ok_or("name a folder for the library")?;
+    let library = LibraryOptions::default()
+        .memory_bytes(options.memory.saturating_mul(1_000_000))
+        .open_or_create(folder)
+        .map_err(|e| e.to_string())?;
     let bar = Bar::new(&interruption);
     let report = library.sync(&options.paths, &how, &bar).map_err(|e| e.to_string());
     drop(bar);
@@ -52,6 +56,32 @@ pub fn sync(options: &Sync) -> Done {
         return Ok(interruption.exit_code());
     }
     Ok(u8::from(!report.failures.is_empty() || !report.unavailable.is_empty()))
+}
+
+/// With a store, there is no folder: what stands in its place is the first path.
+#[cfg(feature = "postgres")]
+fn sync_shared(url: &str, options: &Sync, how: &SyncOptions) -> Done {
+    let paths: Vec<&Path> =
+        options.library.iter().chain(&options.paths).map(|path| path.as_path()).collect();
+    crate::shared::sync(url, &paths, options, how)
+}
+
+#[cfg(feature = "postgres")]
+pub fn progress(options: &Progress) -> Done {
+    crate::shared::progress(options)
+}
+
+#[cfg(not(feature = "postgres"))]
+const NO_POSTGRES: &str = "this was built without PostgreSQL: run it with `--features postgres`";
+
+#[cfg(not(feature = "postgres"))]
+fn sync_shared(_url: &str, _options: &Sync, _how: &SyncOptions) -> Done {
+    Err(NO_POSTGRES.into())
+}
+
+#[cfg(not(feature = "postgres"))]
+pub fn progress(_options: &Progress) -> Done {
+    Err(NO_POSTGRES.into())
 }
 
 pub fn identify(options: &Identify) -> Done {

@@ -8,6 +8,8 @@
 mod bar;
 mod beside;
 mod commands;
+#[cfg(feature = "postgres")]
+mod shared;
 mod slow;
 mod twice;
 
@@ -27,6 +29,11 @@ Examples:
       Take up what is new, changed or moved in the folder Music and below.
   library sync --prune music.earmark Music
       The same, and remove what is gone.
+  library sync --store postgres://me@db/music Music
+      Take part in filling a collection in PostgreSQL: as many machines as one likes share
+      one list of files. Needs `--features postgres`; the password is best in PGPASSWORD.
+  library progress --store postgres://me@db/music
+      How far all of them are, and what failed.
   library identify music.earmark clip.mp3
       Find where a clip comes from.
   library list music.earmark beatles
@@ -44,6 +51,10 @@ the next one goes on. No audio file is ever changed or deleted.
 Exit status: 0 if all went well; 1 if some files failed, or nothing was found; 2 if
 nothing could be done; 130 after Ctrl-C (143 after the signal TERM).";
 
+const SYNC_USAGE: &str = "\
+library sync [OPTIONS] <LIBRARY> <PATH>...
+       library sync [OPTIONS] --store <URL> [PATH]...";
+
 /// Keeps a library of recordings, and finds clips in it
 #[derive(Parser)]
 #[command(name = "library", version, after_help = AFTER_HELP)]
@@ -55,7 +66,10 @@ struct Options {
 #[derive(Subcommand)]
 enum Command {
     /// Bring a library up to date with folders and files; make it if it is not there
+    #[command(override_usage = SYNC_USAGE)]
     Sync(Sync),
+    /// Say how far the machines are that fill a collection in PostgreSQL, and what failed
+    Progress(Progress),
     /// Find where clips come from
     Identify(Identify),
     /// List the tracks
@@ -94,11 +108,19 @@ enum Format {
 
 #[derive(Args)]
 struct Sync {
-    /// The library's folder
-    library: PathBuf,
-    /// Folders and files
-    #[arg(required = true, value_name = "PATH")]
+    /// The library's folder, but with --store
+    #[arg(required_unless_present = "store")]
+    library: Option<PathBuf>,
+    /// Folders and files. With --store and none, it works on what is in the list
+    #[arg(required_unless_present = "store", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// A collection in PostgreSQL instead of a folder, which other machines may fill at the same time.
+    /// What the URL leaves out comes from PGHOST, PGUSER, PGPASSWORD and so on
+    #[arg(long, value_name = "URL", conflicts_with = "verify")]
+    store: Option<String>,
+    /// With --store: how long other machines wait for the files of one that was killed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    lease: f64,
     /// Remove the tracks of files that are gone
     #[arg(long)]
     prune: bool,
@@ -124,6 +146,19 @@ struct Sync {
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     delay: u64,
     /// How the report is printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Args)]
+struct Progress {
+    /// The collection in PostgreSQL, as postgres://user@host/database
+    #[arg(long, value_name = "URL")]
+    store: String,
+    /// Failures that are listed at most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    failures: usize,
+    /// How it is printed
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
@@ -224,6 +259,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.command {
         Command::Sync(sync) => commands::sync(sync),
+        Command::Progress(progress) => commands::progress(progress),
         Command::Identify(identify) => commands::identify(identify),
         Command::List(list) => commands::list(list),
         Command::Remove(remove) => commands::remove(remove),

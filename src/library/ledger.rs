@@ -45,6 +45,12 @@ impl Stamp {
         }
     }
 
+    /// In nanoseconds since 1970; the nearest there is for times beyond the years 1678 to 2262.
+    #[cfg(feature = "postgres")]
+    pub fn nanoseconds(self) -> i64 {
+        self.seconds.saturating_mul(1_000_000_000).saturating_add(self.nanos.into())
+    }
+
     /// Whether a file with this time could be changed at `now` and have the same time afterwards.
     pub fn is_fresh(self, now: SystemTime) -> bool {
         now.checked_sub(CLOCK).is_none_or(|then| self >= Self::at(then))

@@ -14,25 +14,25 @@ pub(super) fn shown(path: &Path) -> String {
 
 /// A path as bytes from which [`from_bytes`] makes it again.
 #[cfg(unix)]
-pub(super) fn to_bytes(path: &Path) -> Vec<u8> {
+pub(crate) fn to_bytes(path: &Path) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
     path.as_os_str().as_bytes().into()
 }
 
 #[cfg(unix)]
-pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+pub(crate) fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt;
     Some(std::ffi::OsString::from_vec(bytes).into())
 }
 
 #[cfg(windows)]
-pub(super) fn to_bytes(path: &Path) -> Vec<u8> {
+pub(crate) fn to_bytes(path: &Path) -> Vec<u8> {
     use std::os::windows::ffi::OsStrExt;
     path.as_os_str().encode_wide().flat_map(u16::to_le_bytes).collect()
 }
 
 #[cfg(windows)]
-pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+pub(crate) fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     use std::os::windows::ffi::OsStringExt;
     let wide: Vec<u16> = bytes.as_chunks().0.iter().map(|&two| u16::from_le_bytes(two)).collect();
     Some(std::ffi::OsString::from_wide(&wide).into())
@@ -40,12 +40,12 @@ pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
 
 /// Elsewhere, paths that are not UTF-8 are forgotten, and done again.
 #[cfg(not(any(unix, windows)))]
-pub(super) fn to_bytes(path: &Path) -> Vec<u8> {
+pub(crate) fn to_bytes(path: &Path) -> Vec<u8> {
     path.to_string_lossy().into_owned().into()
 }
 
 #[cfg(not(any(unix, windows)))]
-pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+pub(crate) fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
     String::from_utf8(bytes).ok().map(PathBuf::from)
 }
 

@@ -5,31 +5,29 @@
 //! for too long is given up: its file has failed, and a new thread takes its place. So threads are not
 //! joined, and share what they need by `Arc`.
 
-use super::decoding::{self, Taken};
+use super::decoding::Taken;
 use super::options::Opener;
-use super::reading::{self, Audio};
 use super::report::FailureKind;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use std::collections::{HashMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crew::{Crew, StopOnDrop};
+pub(super) use crew::{Shared, Slot};
+
+mod crew;
 
 /// The thread that takes results looks up at least so often.
 const TICK: Duration = Duration::from_millis(100);
 /// So many threads may be given up in one run.
 const MOST_ABANDONED: usize = 100;
-/// At the end, threads are waited for so long.
-const LAST_WAIT: Duration = Duration::from_secs(2);
-const IDLE: u64 = u64::MAX;
 
 /// A file that is to be read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Job {
     pub path: PathBuf,
     pub size: u64,
@@ -39,6 +37,9 @@ pub(super) struct Job {
     pub own_hash: Option<u128>,
     /// It is decoded whatever is known.
     pub decode: bool,
+    /// What else it is known by, to who handed it in.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "only leases have numbers"))]
+    pub number: i64,
 }
 
 /// What happens, in any order of files.
@@ -76,198 +77,34 @@ pub(super) struct Setup {
     pub known: Arc<Mutex<HashMap<u128, PathBuf>>>,
 }
 
-/// What all threads of a run share.
-pub(super) struct Shared {
-    pub setup: Setup,
-    pub jobs: Vec<Job>,
-    pub stopped: AtomicBool,
-    waiting: Mutex<VecDeque<usize>>,
-    budget: Budget,
-    begun: Instant,
+/// Whether there is more to do.
+pub(super) enum More {
+    Jobs(Vec<Job>),
+    /// None now; perhaps after this time.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "only shared lists grow"))]
+    Later(Duration),
+    End,
 }
 
-/// A thread, as the one that watches sees it.
-pub(super) struct Slot {
-    begun: Instant,
-    job: AtomicU64,
-    beat_ms: AtomicU64,
-    abandoned: AtomicBool,
-    permit: Mutex<Option<Permit>>,
+/// What is to be done, and who takes what is made.
+pub(super) trait Work {
+    /// Gives more jobs. Asked whenever few are waiting.
+    fn more(&mut self) -> Result<More>;
+
+    /// Hears what happens, until it says that it is enough.
+    fn hear(&mut self, job: &Job, event: Event) -> Result<bool>;
 }
 
-impl Slot {
-    fn new(begun: Instant) -> Arc<Self> {
-        let (job, beat_ms) = (AtomicU64::new(IDLE), AtomicU64::new(0));
-        Arc::new(Self { begun, job, beat_ms, abandoned: false.into(), permit: None.into() })
+/// Jobs that are all known at the beginning.
+struct Known<S>(Option<Vec<Job>>, S);
+
+impl<S: FnMut(&Job, Event) -> Result<bool>> Work for Known<S> {
+    fn more(&mut self) -> Result<More> {
+        Ok(self.0.take().map_or(More::End, More::Jobs))
     }
 
-    /// Says that it goes on.
-    pub fn touch(&self) {
-        self.beat_ms.store(self.begun.elapsed().as_millis() as u64, Relaxed);
-    }
-
-    /// Says that it goes on; whether it should.
-    pub fn beat(&self, shared: &Shared) -> bool {
-        self.touch();
-        !shared.stopped.load(Relaxed) && !self.abandoned.load(Relaxed)
-    }
-
-    fn begin(&self, shared: &Shared, job: usize) {
-        self.beat(shared);
-        self.job.store(job as u64, Relaxed);
-    }
-
-    fn rest(&self) {
-        self.job.store(IDLE, Relaxed);
-    }
-
-    /// The job that it is stuck with.
-    fn stuck(&self, after: Duration) -> Option<usize> {
-        let job = self.job.load(Relaxed);
-        let silent_ms =
-            (self.begun.elapsed().as_millis() as u64).saturating_sub(self.beat_ms.load(Relaxed));
-        (job != IDLE && u128::from(silent_ms) > after.as_millis()).then_some(job as usize)
-    }
-}
-
-/// Bytes that may be in memory.
-struct Budget {
-    all: u64,
-    used: Mutex<u64>,
-    freed: Condvar,
-}
-
-/// Some of them. They are given back when it is dropped.
-pub(super) struct Permit(Arc<Shared>, u64);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        *lock(&self.0.budget.used) -= self.1;
-        self.0.budget.freed.notify_all();
-    }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shared {
-    /// Files up to this size are read as a whole.
-    pub fn most_in_memory(&self) -> u64 {
-        self.budget.all / 2
-    }
-
-    fn acquire(self: &Arc<Self>, bytes: u64) -> Permit {
-        let full = |used: &mut u64| *used > 0 && *used + bytes > self.budget.all;
-        let waited = self.budget.freed.wait_while(lock(&self.budget.used), full);
-        *waited.unwrap_or_else(PoisonError::into_inner) += bytes;
-        Permit(Arc::clone(self), bytes)
-    }
-}
-
-/// A file that was opened, for a worker.
-type Work = (usize, Audio, Option<Permit>);
-
-/// Who takes the place of a thread that is given up.
-#[derive(Clone, Copy, PartialEq)]
-enum Role {
-    Reader,
-    Worker,
-}
-
-struct Crew {
-    shared: Arc<Shared>,
-    events: Sender<Event>,
-    /// `None` once no reader is needed any more.
-    work: Option<SyncSender<Work>>,
-    queue: Arc<Mutex<Receiver<Work>>>,
-    threads: Vec<(Role, Arc<Slot>, thread::JoinHandle<()>)>,
-}
-
-impl Crew {
-    fn hire(&mut self, role: Role) -> Result<()> {
-        let slot = Slot::new(self.shared.begun);
-        let (shared, events, own) =
-            (Arc::clone(&self.shared), self.events.clone(), Arc::clone(&slot));
-        let thread = match role {
-            Role::Reader => {
-                let Some(work) = self.work.clone() else { return Ok(()) };
-                thread::Builder::new()
-                    .name("earmark reader".into())
-                    .spawn(move || read(&shared, &own, &events, &work))
-            }
-            Role::Worker => {
-                let queue = Arc::clone(&self.queue);
-                thread::Builder::new()
-                    .name("earmark worker".into())
-                    .spawn(move || work(&shared, &own, &events, &queue))
-            }
-        };
-        self.threads.push((role, slot, thread.map_err(Error::Read)?));
-        Ok(())
-    }
-}
-
-/// Reads files and hands them on.
-fn read(shared: &Arc<Shared>, slot: &Slot, events: &Sender<Event>, work: &SyncSender<Work>) {
-    while !shared.stopped.load(Relaxed) && !slot.abandoned.load(Relaxed) {
-        let Some(i) = lock(&shared.waiting).pop_front() else { return };
-        let job = &shared.jobs[i];
-        let small = job.size <= shared.most_in_memory();
-        let permit = small.then(|| shared.acquire(job.size));
-        *lock(&slot.permit) = permit;
-        slot.begin(shared, i);
-        let _ = events.send(Event::Started(i));
-        // What opens and reads files may be the caller's.
-        let opened = catch_unwind(AssertUnwindSafe(|| reading::open(shared, slot, job)));
-        let opened = opened.unwrap_or_else(|_| {
-            let (kind, reason) = (FailureKind::Panicked, "reading it panicked".into());
-            Err(Failed { kind, reason, decoded_s: 0.0, hash: None })
-        });
-        slot.rest();
-        let permit = lock(&slot.permit).take();
-        if slot.abandoned.load(Relaxed) {
-            return;
-        }
-        let sent = match opened {
-            Ok(reading::Opened::Audio(audio)) => work.send((i, audio, permit)).is_ok(),
-            Ok(reading::Opened::Known(hash)) => events.send(Event::Known(i, hash)).is_ok(),
-            Ok(reading::Opened::Stopped) => return,
-            Err(failed) => events.send(Event::Failed(i, failed)).is_ok(),
-        };
-        if !sent {
-            return;
-        }
-    }
-}
-
-/// Decodes and fingerprints files.
-fn work(
-    shared: &Arc<Shared>,
-    slot: &Arc<Slot>,
-    events: &Sender<Event>,
-    queue: &Mutex<Receiver<Work>>,
-) {
-    let mut fingerprinter = None;
-    while !shared.stopped.load(Relaxed) && !slot.abandoned.load(Relaxed) {
-        let Ok((i, audio, permit)) = lock(queue).recv() else { return };
-        *lock(&slot.permit) = permit;
-        slot.begin(shared, i);
-        let _ = events.send(Event::Decoding(i));
-        let taken = decoding::take(shared, slot, &shared.jobs[i], audio, &mut fingerprinter);
-        slot.rest();
-        lock(&slot.permit).take();
-        if slot.abandoned.load(Relaxed) {
-            return;
-        }
-        let sent = match taken {
-            Ok(Some(taken)) => events.send(Event::Taken(i, Box::new(taken))),
-            Ok(None) => return,
-            Err(failed) => events.send(Event::Failed(i, failed)),
-        };
-        if sent.is_err() {
-            return;
-        }
+    fn hear(&mut self, job: &Job, event: Event) -> Result<bool> {
+        (self.1)(job, event)
     }
 }
 
@@ -278,107 +115,103 @@ fn work(
 pub(super) fn run(
     setup: Setup,
     jobs: Vec<Job>,
-    mut sink: impl FnMut(&Job, Event) -> Result<bool>,
+    sink: impl FnMut(&Job, Event) -> Result<bool>,
 ) -> Result<()> {
     if jobs.is_empty() {
         return Ok(());
     }
-    let all = setup.ahead_bytes.max(1);
-    let budget = Budget { all, used: Mutex::new(0), freed: Condvar::new() };
+    run_work(setup, &mut Known(Some(jobs), sink))
+}
+
+/// As [`run`], with jobs that come as they are needed.
+///
+/// # Errors
+/// Those of `work`, and as [`run`].
+pub(super) fn run_work(setup: Setup, work: &mut dyn Work) -> Result<()> {
     let stuck_after = setup.stuck_after;
-    let (readers, workers) = (setup.readers.max(1), setup.workers.max(1));
-    let waiting = Mutex::new((0..jobs.len()).collect());
-    let begun = Instant::now();
-    let shared = Arc::new(Shared { setup, jobs, stopped: false.into(), waiting, budget, begun });
+    // So many are waiting that no reader is idle before there are more.
+    let few = setup.readers.max(1) + setup.workers.max(1);
+    let shared = Shared::new(setup);
     let (events, incoming) = channel();
-    // A file that is read, and not yet decoded, is in memory: by number, these are few.
-    let (work, queue) = sync_channel(2 * workers);
-    let queue = Arc::new(Mutex::new(queue));
-    let mut crew =
-        Crew { shared: Arc::clone(&shared), events, work: Some(work), queue, threads: Vec::new() };
+    let mut crew = Crew::new(&shared, events);
     let stop = StopOnDrop(Arc::clone(&shared));
-    for _ in 0..readers.min(shared.jobs.len()) {
-        crew.hire(Role::Reader)?;
-    }
-    for _ in 0..workers.min(shared.jobs.len()) {
-        crew.hire(Role::Worker)?;
-    }
-    let mut done = vec![false; shared.jobs.len()];
-    let (mut left, mut abandoned) = (done.len(), 0);
-    let mut looked = Instant::now();
-    while left > 0 {
+    // The jobs that are not done, by their numbers.
+    let mut open: HashMap<usize, Arc<Job>> = HashMap::new();
+    let (mut jobs, mut abandoned, mut ended) = (0, 0, false);
+    let (mut looked, mut ask_again) = (Instant::now(), Instant::now());
+    loop {
+        if !ended && shared.waiting() < few && Instant::now() >= ask_again {
+            match work.more()? {
+                More::Jobs(more) => {
+                    for job in more.into_iter().map(Arc::new) {
+                        open.insert(jobs, Arc::clone(&job));
+                        shared.hand_out((jobs, job));
+                        jobs += 1;
+                    }
+                    crew.hire_for(open.len())?;
+                }
+                More::Later(pause) => ask_again = Instant::now() + pause,
+                More::End => {
+                    ended = true;
+                    shared.close();
+                }
+            }
+        }
+        if ended && open.is_empty() {
+            break;
+        }
         let event = match incoming.recv_timeout(TICK) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => Event::Tick,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        let (i, ends) = match &event {
-            Event::Started(i) | Event::Decoding(i) => (*i, false),
-            Event::Known(i, _) | Event::Taken(i, _) | Event::Failed(i, _) => (*i, true),
-            Event::Tick => (0, false),
+        let number = match &event {
+            Event::Started(i) | Event::Decoding(i) => Some((*i, false)),
+            Event::Known(i, _) | Event::Taken(i, _) | Event::Failed(i, _) => Some((*i, true)),
+            Event::Tick => None,
         };
-        // What comes from a thread that was given up comes too late.
-        let late = done[i] && !matches!(event, Event::Tick);
-        if ends && !late {
-            done[i] = true;
-            left -= 1;
-        }
-        if !late && !sink(&shared.jobs[i], event)? {
+        let goes_on = match number {
+            None => work.hear(&Job::default(), event)?,
+            Some((i, ends)) => {
+                let job = if ends { open.remove(&i) } else { open.get(&i).cloned() };
+                // What comes from a thread that was given up comes too late.
+                job.map_or(Ok(true), |job| work.hear(&job, event))?
+            }
+        };
+        if !goes_on {
             break;
         }
         if looked.elapsed() < TICK {
             continue;
         }
         looked = Instant::now();
-        let mut gone = Vec::new();
-        crew.threads.retain(|(role, slot, _)| match slot.stuck(stuck_after) {
-            Some(i) => {
-                slot.abandoned.store(true, Relaxed);
-                lock(&slot.permit).take();
-                gone.push((*role, i));
-                false
-            }
-            None => true,
-        });
-        for (role, i) in gone {
+        let mut goes_on = true;
+        for (role, i) in crew.give_up_stuck() {
             abandoned += 1;
             if abandoned > MOST_ABANDONED {
                 let why = format!("{abandoned} files made no progress; is the disk still there?");
                 return Err(Error::Read(std::io::Error::other(why)));
             }
             crew.hire(role)?;
-            if !std::mem::replace(&mut done[i], true) {
-                left -= 1;
+            if let Some(job) = open.remove(&i) {
                 let waited_s = stuck_after.as_secs_f64();
                 let reason = format!("no progress in {waited_s:.1} s");
                 let kind = FailureKind::Stuck;
                 let failed = Failed { kind, reason, decoded_s: 0.0, hash: None };
-                if !sink(&shared.jobs[i], Event::Failed(i, failed))? {
-                    left = 0;
-                }
+                goes_on &= work.hear(&job, Event::Failed(i, failed))?;
             }
+        }
+        if !goes_on {
+            break;
         }
     }
     // They end when there is nothing to do for them.
     drop(stop);
     drop(incoming);
-    let Crew { threads, queue, work, .. } = crew;
-    drop(work);
-    drop(queue);
-    let wait_until = Instant::now() + LAST_WAIT;
-    for (_, _, thread) in threads {
-        while !thread.is_finished() && Instant::now() < wait_until {
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
+    crew.dismiss();
     Ok(())
 }
 
-/// Lets every thread end, however the run does.
-struct StopOnDrop(Arc<Shared>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.stopped.store(true, Relaxed);
-    }
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

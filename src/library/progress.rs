@@ -43,6 +43,10 @@ pub trait Progress {
     /// What was done so far is in the index, which now has so many tracks.
     fn committed(&self, _tracks: u64) {}
 
+    /// How far all machines are that share a list of files. Heard about every second.
+    #[cfg(feature = "postgres")]
+    fn shared(&self, _progress: &crate::postgres::QueueProgress) {}
+
     /// Whether to stop. Files that are under way are left, what is done is committed, and the next sync goes
     /// on.
     fn is_cancelled(&self) -> bool {

@@ -117,6 +117,12 @@ impl FailureKind {
         }
     }
 
+    /// The kind of a name; other names are another kind.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Other)
+    }
+
     pub(super) fn number(self) -> u8 {
         self as u8
     }

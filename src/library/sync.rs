@@ -176,6 +176,7 @@ impl<'a> Sync<'a> {
                 hash_first: entry.is_some() || sizes.contains(&file.size),
                 own_hash: entry.filter(|_| !retried).and_then(|entry| entry.hash),
                 decode: false,
+                number: 0,
             });
             stamps.insert(file.path.clone(), file.modified);
         }

@@ -119,5 +119,6 @@ pub(super) fn describe(findings: &[Findings], ranked: &Ranked<'_>) -> Option<Mat
         votes,
         false_alarms: ranked.false_alarms,
         same_as: ranked.same_as.map(|place| place.track),
+        same_as_part: ranked.same_as.map(|place| place.part as usize),
     })
 }

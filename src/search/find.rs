@@ -10,13 +10,16 @@ use super::playback::Playback;
 use super::ranking::{Ranked, rank};
 use super::strength::{Verified, glance, locate, sort, verify};
 use super::{ladder, tuning};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::Peak;
-use crate::store::{Store, Totals};
+use crate::store::{Found, Store, Totals};
 use crate::units::{STEPS, TrackId};
 use std::cmp::Reverse;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// How many places are taken how far.
 #[derive(Clone, Copy)]
@@ -47,6 +50,8 @@ const QUICK_RANK: u8 = 4;
 const QUICK_FAN_OUT: usize = 3;
 /// Of their hashes, the rarest that hold so many votes are looked at.
 const QUICK_VOTES: u64 = 30_000;
+/// How often chance may give a match that ends the search, after each of these looks.
+pub(super) const CERTAIN: [f64; 2] = [QUICK.certain, FIRST.certain];
 
 /// Finds the places of a store where a clip may come from, with all evidence. What it means is
 /// [decided](super::decide) afterwards.
@@ -60,8 +65,39 @@ pub fn find(
     query: &Query,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    search_with(store, query, config, |finder| finder.find())
+    find_in_part(store, query, config, |findings, alarms| is_certain(&[findings], alarms))
 }
+
+/// As [`find`], in a part of a collection. Whether a look at it is enough is for `is_enough` to say, which
+/// may know what was found in other parts. It is asked after each look that may end the search, with what was
+/// found and how often chance may give a match that does.
+pub(super) fn find_in_part(
+    store: &(impl Store + ?Sized),
+    query: &Query,
+    config: &MatchConfig,
+    mut is_enough: impl FnMut(Findings, f64) -> Result<bool>,
+) -> Result<Findings> {
+    let analysis = checked(store, query, config)?;
+    let strong: Vec<Peak> = query.peaks().iter().copied().filter(|p| p.rank < QUICK_RANK).collect();
+    let landmarks = pair_all(&strong, &analysis.landmarks, QUICK_FAN_OUT);
+    let first = store.first_look(&landmarks, config.probe_steps, named(&config.filter))?;
+    let query = &query.calibrated(config.calibration_for(&first.totals)?);
+    let scope = scope(&first.totals, &config.filter, &first.blocks);
+    let finder = Finder { store, totals: &first.totals, scope, query, config };
+    with_names(store, finder.find(&landmarks, &first.found, &mut is_enough)?)
+}
+
+/// Whether a look at all parts found a match of the whole clip, of which nothing more need be known as chance
+/// gives it at most so often.
+pub(super) fn is_certain(findings: &[Findings], alarms: f64) -> Result<bool> {
+    let Some(gathered) = Gathered::new(findings)? else { return Ok(false) };
+    let judged = gathered.judge(alarms);
+    let ranked = rank(&gathered.clip, &gathered.places, &judged, RETUNED);
+    Ok(ranked.iter().any(|ranked| ranked.place.is_whole(&gathered.clip)))
+}
+
+/// Says whether a look was enough.
+type IsEnough<'e> = &'e mut dyn FnMut(Findings, f64) -> Result<bool>;
 
 /// As [`find`], at one place only, of which all evidence is weighed.
 pub(super) fn find_at(
@@ -71,26 +107,35 @@ pub(super) fn find_at(
     offset_s: f64,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    search_with(store, query, config, |finder| finder.find_at(track, offset_s))
+    checked(store, query, config)?;
+    let first = store.first_look(&[], 0, &[track])?;
+    let blocks = first.blocks.into_iter().next().unwrap_or_default();
+    if blocks.is_empty() {
+        return Err(Error::NoSuchTrack { id: track });
+    }
+    let query = &query.calibrated(config.calibration_for(&first.totals)?);
+    let scope = Scope::all(&first.totals);
+    let finder = Finder { store, totals: &first.totals, scope, query, config };
+    with_names(store, finder.find_at(&blocks, offset_s)?)
 }
 
-/// Checks that query and store go together, and adds what is known of the tracks found.
-fn search_with<S: Store + ?Sized>(
-    store: &S,
+/// Checks that query and store go together. Gives the store's analysis.
+fn checked(
+    store: &(impl Store + ?Sized),
     query: &Query,
     config: &MatchConfig,
-    find: impl FnOnce(&Finder<'_, S>) -> Result<Findings>,
-) -> Result<Findings> {
+) -> Result<Arc<Config>> {
     config.validate()?;
-    let totals = store.totals()?;
-    let expected = totals.config.id();
+    let analysis = store.config()?;
+    let expected = analysis.id();
     if query.config_id() != expected {
         return Err(Error::ConfigMismatch { expected, found: query.config_id() });
     }
-    let scope = scope(store, &totals, &config.filter)?;
-    let query = &query.calibrated(config.calibration_for(&totals)?);
-    let finder = Finder { store, totals: &totals, scope, query, config };
-    let mut findings = find(&finder)?;
+    Ok(analysis)
+}
+
+/// Adds what is known of the tracks found.
+fn with_names(store: &(impl Store + ?Sized), mut findings: Findings) -> Result<Findings> {
     let mut ids: Vec<_> = findings.places.iter().map(|place| place.track).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -100,13 +145,21 @@ fn search_with<S: Store + ?Sized>(
     Ok(findings)
 }
 
-/// The part of the line that a filter leaves.
-fn scope(store: &(impl Store + ?Sized), totals: &Totals, filter: &TrackFilter) -> Result<Scope> {
-    Ok(match filter {
+/// The tracks that a filter names.
+fn named(filter: &TrackFilter) -> &[TrackId] {
+    match filter {
+        TrackFilter::All => &[],
+        TrackFilter::Only(ids) | TrackFilter::Except(ids) => ids,
+    }
+}
+
+/// The part of the line that a filter leaves, which names tracks that lie in `blocks`.
+fn scope(totals: &Totals, filter: &TrackFilter, blocks: &[Range<u32>]) -> Scope {
+    match filter {
         TrackFilter::All => Scope::all(totals),
-        TrackFilter::Only(ids) => Scope::only(totals, &store.blocks_of(ids)?),
-        TrackFilter::Except(ids) => Scope::all(totals).without(totals, &store.blocks_of(ids)?),
-    })
+        TrackFilter::Only(_) => Scope::only(totals, blocks),
+        TrackFilter::Except(_) => Scope::all(totals).without(totals, blocks),
+    }
 }
 
 /// One search of one store.
@@ -126,32 +179,34 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         config: &MatchConfig,
         most: usize,
     ) -> Result<Vec<Candidate>> {
-        let totals = store.totals()?;
-        let scope = scope(store, &totals, &config.filter)?;
-        let found = store.look_up(query.landmarks(), config.probe_steps)?;
-        let votes = Votes::new(query.landmarks(), &found, &totals, u64::MAX);
+        let (landmarks, filter) = (query.landmarks(), &config.filter);
+        let first = store.first_look(landmarks, config.probe_steps, named(filter))?;
+        let scope = scope(&first.totals, filter, &first.blocks);
+        let votes = Votes::new(landmarks, &first.found, &first.totals, u64::MAX);
         Ok(votes.heaviest(&scope, most))
     }
 
-    fn find(&self) -> Result<Findings> {
-        let (verified, looked_at) = self.at_own_speed()?;
+    /// Finds places, given what was found for the first landmarks.
+    fn find(
+        &self,
+        first: &[Landmark],
+        found: &[Found<'_>],
+        is_enough: IsEnough<'_>,
+    ) -> Result<Findings> {
+        let (verified, looked_at, enough) = self.at_own_speed(first, found, is_enough)?;
         let mut tuned = Vec::new();
         if !self.config.speed.is_off() {
-            tuned = self.tune(&verified, looked_at)?;
+            tuned = self.tune(&verified, looked_at, enough)?;
         }
         Ok(self.findings(&verified, looked_at, tuned))
     }
 
-    fn find_at(&self, track: TrackId, offset_s: f64) -> Result<Findings> {
+    fn find_at(&self, blocks: &Range<u32>, offset_s: f64) -> Result<Findings> {
         let Self { store, totals, query, .. } = self;
-        let blocks = store.blocks_of(&[track])?.into_iter().next().unwrap_or_default();
-        if blocks.is_empty() {
-            return Err(Error::NoSuchTrack { id: track });
-        }
         let offset_steps = offset_s / totals.config.stft.hop_s() * f64::from(STEPS);
         let offset_steps = offset_steps.round().clamp(-1e15, 1e15) as i64;
         let frames = query.levels().frames();
-        let excerpt = excerpt_under(*store, totals, &blocks, offset_steps, frames)?;
+        let excerpt = excerpt_under(*store, totals, blocks, offset_steps, frames)?;
         let mut verified = Vec::new();
         if let Some(excerpt) = excerpt {
             let (votes, pivot_steps, playback) = (0, 0, Playback::UNCHANGED);
@@ -163,46 +218,72 @@ impl<S: Store + ?Sized> Finder<'_, S> {
 
     /// The places at the track's own speed, with all their evidence, the strongest first; and how many
     /// were looked at.
-    fn at_own_speed(&self) -> Result<(Vec<Verified>, u64)> {
-        let Self { query, totals, config, .. } = self;
+    fn at_own_speed(
+        &self,
+        first: &[Landmark],
+        found: &[Found<'_>],
+        is_enough: IsEnough<'_>,
+    ) -> Result<(Vec<Verified>, u64, bool)> {
+        let Self { store, query, config, .. } = self;
         let clip = ClipPeaks::new(query.peaks(), query.levels().frames(), Playback::UNCHANGED);
-        let strong: Vec<Peak> =
-            query.peaks().iter().copied().filter(|p| p.rank < QUICK_RANK).collect();
-        let landmarks = pair_all(&strong, &totals.config.landmarks, QUICK_FAN_OUT);
         let few = FEW_CANDIDATES.min(config.candidates);
-        let candidates = self.candidates(&landmarks, QUICK_VOTES, few)?;
-        let weighed = self.weigh(&self.places(&clip, &candidates)?, QUICK)?;
-        if self.has_whole_match(&weighed, QUICK.certain)? {
-            return Ok((weighed, self.usual_places()));
+        let candidates = self.candidates(first, found, QUICK_VOTES, few);
+        let placed = self.places(&clip, &candidates)?.1;
+        if let Some(weighed) = self.look(&placed, QUICK, is_enough)? {
+            return Ok((weighed, self.usual_places(), true));
         }
         // Most clips of a track that is there have it among the first stretches, even if much else is heard.
-        let candidates = self.candidates(query.landmarks(), u64::MAX, config.candidates)?;
-        let (first, others) = candidates.split_at(few.min(candidates.len()));
-        let mut placed = self.places(&clip, first)?;
-        let weighed = self.weigh(&placed, FIRST)?;
-        if self.has_whole_match(&weighed, FIRST.certain)? {
-            return Ok((weighed, self.usual_places()));
+        let found = store.look_up(query.landmarks(), config.probe_steps)?;
+        let candidates = self.candidates(query.landmarks(), &found, u64::MAX, config.candidates);
+        let few = few.min(candidates.len());
+        // Who asks for other speeds may have to ask for more after that: so for all stretches at once.
+        let together = if config.speed.is_off() { few } else { candidates.len() };
+        let (first, others) = candidates.split_at(together);
+        let (of, mut placed) = self.places(&clip, first)?;
+        let in_few = of.partition_point(|&candidate| candidate < few);
+        if let Some(weighed) = self.look(&placed[..in_few], FIRST, is_enough)? {
+            return Ok((weighed, self.usual_places(), true));
         }
-        placed.extend(self.places(&clip, others)?);
-        Ok((self.weigh(&placed, ALL)?, placed.len() as u64))
+        placed.extend(self.places(&clip, others)?.1);
+        Ok((self.weigh(&placed, ALL)?, placed.len() as u64, false))
     }
 
-    /// The stretches on which most of some landmarks agree.
+    /// Some places with all their evidence, if these, or what was found in other parts, are enough.
+    fn look(
+        &self,
+        placed: &[Alignment],
+        depth: Depth,
+        is_enough: IsEnough<'_>,
+    ) -> Result<Option<Vec<Verified>>> {
+        let weighed = self.weigh(placed, depth)?;
+        let findings = self.findings(&weighed, self.usual_places(), Vec::new());
+        if !is_enough(findings, depth.certain)? {
+            return Ok(None);
+        }
+        // What is certain is in another part: here, too, all is weighed that one store would weigh.
+        let any = Depth { least_z: f64::NEG_INFINITY, ..depth };
+        Ok(Some(if weighed.is_empty() { self.weigh(placed, any)? } else { weighed }))
+    }
+
+    /// The stretches on which most of some landmarks agree, given what was found for them.
     fn candidates(
         &self,
         landmarks: &[Landmark],
+        found: &[Found<'_>],
         votes: u64,
         most: usize,
-    ) -> Result<Vec<Candidate>> {
-        let found = self.store.look_up(landmarks, self.config.probe_steps)?;
-        Ok(Votes::new(landmarks, &found, self.totals, votes).heaviest(&self.scope, most))
+    ) -> Vec<Candidate> {
+        Votes::new(landmarks, found, self.totals, votes).heaviest(&self.scope, most)
     }
 
-    /// The places in some stretches, in the order of these.
-    fn places(&self, clip: &ClipPeaks, candidates: &[Candidate]) -> Result<Vec<Alignment>> {
+    /// The places in some stretches, in the order of these, and in which of them each is.
+    fn places(
+        &self,
+        clip: &ClipPeaks,
+        candidates: &[Candidate],
+    ) -> Result<(Vec<usize>, Vec<Alignment>)> {
         let wanted = candidates.iter().map(|&candidate| (clip, candidate)).collect();
-        let placed = excerpts(self.store, self.totals, wanted, self.reach())?;
-        Ok(placed.into_iter().map(|(_, alignment)| alignment).collect())
+        Ok(excerpts(self.store, self.totals, wanted, self.reach())?.into_iter().unzip())
     }
 
     /// Some places with all their evidence, the strongest first.
@@ -284,15 +365,14 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Ok(ranked.iter().filter_map(number).collect())
     }
 
-    /// Whether there is a match of which nothing more need be known.
-    fn has_whole_match(&self, verified: &[Verified], alarms: f64) -> Result<bool> {
-        let findings = [self.findings(verified, self.usual_places(), Vec::new())];
-        Ok(self.matched(&findings, alarms)?.iter().any(|(_, whole)| *whole))
-    }
-
-    /// The places of a clip at other speeds, given those at the track's own; each with whether it was found
-    /// at another speed only.
-    fn tune(&self, verified: &[Verified], looked_at: u64) -> Result<Vec<(Verified, bool)>> {
+    /// The places of a clip at other speeds, given those at the track's own, and whether one of some part is
+    /// certain; each with whether it was found at another speed only.
+    fn tune(
+        &self,
+        verified: &[Verified],
+        looked_at: u64,
+        certain: bool,
+    ) -> Result<Vec<(Verified, bool)>> {
         let Self { store, totals, scope, query, config } = self;
         let first_bin_steps = first_bin_steps(&totals.config);
         let first_bin = totals.config.stft.first_bin();
@@ -313,7 +393,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         // Sub-fingerprints may agree where the peaks, at another pitch or tempo, do not.
         let findings = [self.findings(verified, looked_at, Vec::new())];
         let matched = self.matched(&findings, SIGNIFICANT)?;
-        let found = matched.iter().any(|(_, whole)| *whole);
+        let found = certain || matched.iter().any(|(_, whole)| *whole);
         if let (true, Some(best)) = (found, verified.first()) {
             let tuned: Vec<_> = matched.iter().flat_map(|(i, _)| retune(&verified[*i])).collect();
             // A track that repeats itself may be found elsewhere in it at another tempo.

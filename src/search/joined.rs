@@ -94,7 +94,19 @@ pub struct Joined {
     lines: Vec<(usize, Match)>,
     pieces: usize,
     /// Tracks whose audio is the same somewhere, both ways round.
-    alike: HashSet<(TrackId, TrackId)>,
+    alike: HashSet<(InPart, InPart)>,
+}
+
+/// A track, and the part of a collection whose id it has.
+type InPart = (usize, TrackId);
+
+fn track(m: &Match) -> InPart {
+    (m.part, m.track)
+}
+
+/// The track of which a match says that it is the same.
+fn same_as(m: &Match) -> Option<InPart> {
+    Some((m.same_as_part.unwrap_or(m.part), m.same_as?))
 }
 
 impl Joined {
@@ -108,8 +120,8 @@ impl Joined {
     pub fn add(&mut self, found: Vec<Match>, begin_s: f64) {
         self.pieces += 1;
         for mut m in found {
-            if let Some(other) = m.same_as {
-                self.alike.extend([(m.track, other), (other, m.track)]);
+            if let Some(other) = same_as(&m) {
+                self.alike.extend([(track(&m), other), (other, track(&m))]);
             }
             m.query = Span { start_s: m.query.start_s + begin_s, end_s: m.query.end_s + begin_s };
             m.offset_s -= m.speed * begin_s;
@@ -143,13 +155,13 @@ impl Joined {
             }
             let overlapping: Vec<&Match> = kept.iter().filter(|k| overlap(k, &m)).collect();
             // A track that repeats itself.
-            if overlapping.iter().any(|k| k.track == m.track) {
+            if overlapping.iter().any(|k| track(k) == track(&m)) {
                 continue;
             }
             let mut better = overlapping.iter();
-            let same = better.find(|k| self.alike.contains(&(k.track, m.track)));
-            let same_as = same.map(|k| k.same_as.unwrap_or(k.track));
-            m.same_as = same_as;
+            let same = better.find(|k| self.alike.contains(&(track(k), track(&m))));
+            let original = same.map(|k| same_as(k).unwrap_or(track(k)));
+            (m.same_as_part, m.same_as) = original.unzip();
             kept.push(m);
         }
         kept
@@ -164,7 +176,7 @@ fn overlap(a: &Match, b: &Match) -> bool {
 /// Whether a match goes on with what another one found, at the time in the clip where they meet.
 fn goes_on(line: &Match, m: &Match, at_s: f64) -> bool {
     let in_track_s = |m: &Match| m.offset_s + m.speed * at_s;
-    line.track == m.track
+    track(line) == track(m)
         && (in_track_s(line) - in_track_s(m)).abs() <= AT_MOST_OFF_S
         && (line.speed / m.speed - 1.0).abs() <= AT_MOST_FASTER
 }

@@ -59,6 +59,8 @@ pub struct Match {
     /// A stronger match, of another track, whose audio is the same here: a copy, a remaster, a
     /// shared sample. What is heard cannot tell which of them it comes from.
     pub same_as: Option<TrackId>,
+    /// Of which part that one is, as [`part`](Self::part): ids are of one part each.
+    pub same_as_part: Option<usize>,
 }
 
 impl Match {
@@ -78,6 +80,7 @@ impl Match {
             votes: 0,
             false_alarms: 0.0,
             same_as: None,
+            same_as_part: None,
         }
     }
 

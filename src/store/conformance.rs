@@ -20,9 +20,9 @@
 use crate::bands::FRAMES;
 use crate::config::Config;
 use crate::fingerprint::Fingerprint;
-use crate::landmark::LandmarkHash;
+use crate::landmark::{Landmark, LandmarkHash};
 use crate::peaks::{Peak, kept};
-use crate::store::{Excerpt, Excerpted, Store, Totals};
+use crate::store::{Excerpt, Excerpted, Found, Store, Totals};
 use crate::tags::TrackInfo;
 use crate::units::{STEPS, TrackId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,7 @@ pub type Track = (TrackId, TrackInfo, Fingerprint);
 pub fn check(store: &impl Store, tracks: &[Track]) -> Result<(), String> {
     let totals = told(store.totals())?;
     let oracle = Oracle::new(store, &totals, tracks)?;
+    oracle.first_look(store)?;
     oracle.entries(store)?;
     oracle.postings(store)?;
     oracle.excerpts(store)
@@ -158,6 +159,29 @@ impl<'t> Oracle<'t> {
             return Err(format!("{gap:?} is said to be removed, and there is a track"));
         }
         Ok(Self { totals, tracks, line, block_frames, postings })
+    }
+
+    /// What is asked at once is what is asked one by one.
+    fn first_look(&self, store: &impl Store) -> Result<(), String> {
+        let landmarks = self.tracks.iter().flat_map(|track| track.2.landmarks().iter().take(20));
+        let landmarks: Vec<Landmark> = landmarks.copied().collect();
+        let mut ids: Vec<TrackId> = self.tracks.iter().rev().map(|track| track.0).collect();
+        ids.push(TrackId(u32::MAX - 1));
+        let first = told(store.first_look(&landmarks, 5, &ids))?;
+        same("analysis", &told(store.config())?.id(), &self.totals.config.id())?;
+        let of = |totals: &Totals| {
+            (totals.tracks, totals.frames, totals.blocks, totals.removed.to_vec())
+        };
+        same("what is told first of it all", &of(&first.totals), &of(self.totals))?;
+        same("places told first", &first.blocks, &told(store.blocks_of(&ids))?)?;
+        let found = told(store.look_up(&landmarks, 5))?;
+        same("number of lists told first", &first.found.len(), &found.len())?;
+        for (got, want) in first.found.iter().zip(&found) {
+            let blocks =
+                |found: &Found<'_>| (found.landmark, found.list.blocks().collect::<Vec<_>>());
+            same("a list told first", &blocks(got), &blocks(want))?;
+        }
+        Ok(())
     }
 
     fn entries(&self, store: &impl Store) -> Result<(), String> {

@@ -8,13 +8,12 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::peaks::Peak;
 use crate::store::block::BlockCoder;
-use crate::store::postings::Widths;
 use crate::store::{Excerpt, TrackEntry, varint};
 use crate::tags::Tags;
 use crate::units::TrackId;
 use checked::Checked;
-use directory::Entries;
 use layout::{Footer, GROUP_BLOCKS, NameRecord, SECTIONS, TrackRecord};
+use slots::{HASHES_OF_SLOT, Slots};
 use std::ops::Range;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -32,6 +31,7 @@ mod checked;
 mod directory;
 mod layout;
 mod merge;
+pub(crate) mod slots;
 mod writing;
 
 /// A segment in bytes of any kind.
@@ -40,10 +40,7 @@ pub(crate) struct Segment<D> {
     data: Checked<D>,
     footer: Footer,
     coder: BlockCoder,
-    /// Low bits of the step from a key to the next.
-    step_bits: u32,
-    /// How the only block of a list is written.
-    single: Widths,
+    slots: Slots,
 }
 
 /// Where a track lies in a segment.
@@ -64,15 +61,6 @@ impl Placed {
     }
 }
 
-/// A posting list as it stands in a segment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct List<'s> {
-    pub len: u32,
-    pub widths: Widths,
-    pub first_bit: u8,
-    pub bytes: &'s [u8],
-}
-
 impl<D: AsRef<[u8]>> Segment<D> {
     /// Opens a segment of tracks that were made with `config`. `path` is for errors.
     ///
@@ -84,13 +72,11 @@ impl<D: AsRef<[u8]>> Segment<D> {
             let (expected, found) = (config.id(), footer.config_id());
             return Err(Error::ConfigMismatch { expected, found });
         }
-        let block_bits = writing::block_bits(footer.blocks());
         Ok(Self {
             data: Checked::new(data, footer.pages_end(), path),
-            step_bits: writing::step_bits(footer.slot_shift()),
+            slots: Slots::new(footer.blocks(), footer.slot_shift(), HASHES_OF_SLOT),
             footer,
             coder: BlockCoder::new(config),
-            single: Widths { narrow: block_bits, wide: block_bits },
         })
     }
 

@@ -9,6 +9,8 @@ mod example;
 #[cfg(feature = "decode")]
 mod fixtures;
 mod heap;
+#[cfg(feature = "postgres")]
+pub mod server;
 #[allow(unused_imports, reason = "each test uses a part")]
 pub use example::*;
 #[cfg(feature = "decode")]
@@ -71,6 +73,22 @@ pub fn music_played(rate_hz: usize, seconds: f32, seed: u64, tempo: f32, pitch: 
 /// Music at the rate of the analysis.
 pub fn music(seconds: f32, seed: u64) -> Vec<f32> {
     music_at(RATE_HZ, seconds, seed)
+}
+
+/// A mono WAV of 16 bits, at the rate of the analysis.
+pub fn wav(samples: &[f32]) -> Vec<u8> {
+    let bytes = 2 * samples.len() as u32;
+    let mut out = b"RIFF".to_vec();
+    out.extend((36 + bytes).to_le_bytes());
+    out.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    out.extend(8000u32.to_le_bytes());
+    out.extend(16000u32.to_le_bytes());
+    out.extend(b"\x02\0\x10\0data");
+    out.extend(bytes.to_le_bytes());
+    for x in samples {
+        out.extend(((x * 32000.0) as i16).to_le_bytes());
+    }
+    out
 }
 
 /// The samples of a signal from one time to another, in seconds.

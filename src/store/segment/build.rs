@@ -5,8 +5,11 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::packing::make_room;
 use crate::store::block::BlockCoder;
-use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, TrackRecord, key};
+#[cfg(feature = "postgres")]
+use crate::store::segment::Placed;
+use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, TrackRecord};
 use crate::store::segment::name_hash;
+use crate::store::segment::slots::key;
 use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
 use crate::store::snapshot::counted_s;
 use crate::store::varint;
@@ -30,12 +33,19 @@ pub(crate) struct SegmentBuilder {
     features: Vec<u8>,
     /// The hash's key, and below it the block.
     postings: Vec<u64>,
+    /// Gives the key of a hash.
+    key: fn(u32) -> u32,
     frames: u64,
     duration_s: f64,
 }
 
 impl SegmentBuilder {
     pub fn new(config: &Config) -> Self {
+        Self::with_keys(config, key)
+    }
+
+    /// Of postings in an order of the caller's.
+    pub fn with_keys(config: &Config, key: fn(u32) -> u32) -> Self {
         Self {
             config: config.clone(),
             coder: BlockCoder::new(config),
@@ -45,6 +55,7 @@ impl SegmentBuilder {
             lengths: Vec::new(),
             features: Vec::new(),
             postings: Vec::new(),
+            key,
             frames: 0,
             duration_s: 0.0,
         }
@@ -97,7 +108,7 @@ impl SegmentBuilder {
             let frame = landmark.time.saturating_add(STEPS / 2) / STEPS;
             let block = first_block + (frame / self.coder.frames()).min(blocks - 1);
             let hash = landmark.hash(&self.config.landmarks);
-            self.postings.push(u64::from(key(hash.0)) << 32 | u64::from(block));
+            self.postings.push(u64::from((self.key)(hash.0)) << 32 | u64::from(block));
         }
         self.names.push(NameRecord {
             hash: name_hash(&info.name).into(),
@@ -158,6 +169,61 @@ impl SegmentBuilder {
         })
     }
 
+    /// The tracks in their order.
+    #[cfg(feature = "postgres")]
+    pub fn placed(&self) -> impl Iterator<Item = Placed> {
+        let end = end_record(self.blocks(), self.text.len() as u64);
+        let next = self.tracks.iter().skip(1).copied().chain([end]);
+        self.tracks.iter().zip(next).map(|(this, next)| Placed {
+            id: TrackId(this.id.get()),
+            blocks: (this.first_block.get(), next.first_block.get()),
+            frames: this.frames.get(),
+            words: this.words.get(),
+            duration_s: this.duration_s.get(),
+            text: (this.text_at.get(), next.text_at.get()),
+        })
+    }
+
+    /// The lengths of all blocks' features, and these.
+    #[cfg(feature = "postgres")]
+    pub fn features(&self) -> (&[u16], &[u8]) {
+        (&self.lengths, &self.features)
+    }
+
+    #[cfg(feature = "postgres")]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    #[cfg(feature = "postgres")]
+    pub fn duration_s(&self) -> f64 {
+        self.duration_s
+    }
+
+    /// Puts the postings in order, and gives the number of hashes.
+    pub fn sort_postings(&mut self) -> u64 {
+        #[cfg(feature = "parallel")]
+        self.postings.par_sort_unstable();
+        #[cfg(not(feature = "parallel"))]
+        self.postings.sort_unstable();
+        self.postings.dedup();
+        self.postings.chunk_by(same_key).count() as u64
+    }
+
+    /// Calls `each` with each key and its blocks, once postings are in order.
+    pub fn each_list<E>(
+        &self,
+        mut each: impl FnMut(u32, &[u32]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let mut blocks = Vec::new();
+        for list in self.postings.chunk_by(same_key) {
+            blocks.clear();
+            blocks.extend(list.iter().map(|&posting| posting as u32));
+            each((list[0] >> 32) as u32, &blocks)?;
+        }
+        Ok(())
+    }
+
     fn write_sections<W: Write>(&mut self, out: W) -> io::Result<()> {
         let mut out = SegmentWriter::new(out)?;
         let ids = [self.tracks.first(), self.tracks.last()].map(|t| t.map_or(0, |t| t.id.get()));
@@ -186,19 +252,9 @@ impl SegmentBuilder {
         out.next_section();
         out.put(&self.features)?;
         out.next_section();
-        #[cfg(feature = "parallel")]
-        self.postings.par_sort_unstable();
-        #[cfg(not(feature = "parallel"))]
-        self.postings.sort_unstable();
-        self.postings.dedup();
-        let of_hash = || self.postings.chunk_by(|a, b| a >> 32 == b >> 32);
-        let mut postings = PostingsWriter::new(self.blocks(), of_hash().count() as u64);
-        let mut blocks = Vec::new();
-        for list in of_hash() {
-            blocks.clear();
-            blocks.extend(list.iter().map(|&posting| posting as u32));
-            postings.put((list[0] >> 32) as u32, &blocks, &mut out)?;
-        }
+        let hashes = self.sort_postings();
+        let mut postings = PostingsWriter::new(self.blocks(), hashes);
+        self.each_list(|key, blocks| postings.put(key, blocks, &mut out))?;
         postings.finish(&mut out)?;
         out.finish(FooterRecord {
             config_id: self.config.id().0.into(),
@@ -208,8 +264,8 @@ impl SegmentBuilder {
             last_id: ids[1].into(),
             frames: self.frames.into(),
             duration_s: self.duration_s.into(),
-            hashes: postings.hashes.into(),
-            postings: postings.postings.into(),
+            hashes: postings.hashes().into(),
+            postings: postings.postings().into(),
             slot_shift: postings.shift().into(),
             ..FooterRecord::default()
         })
@@ -217,8 +273,12 @@ impl SegmentBuilder {
 
     /// Begins another segment, and gives the memory back.
     pub fn clear(&mut self) {
-        *self = Self::new(&self.config);
+        *self = Self::with_keys(&self.config, self.key);
     }
+}
+
+fn same_key(a: &u64, b: &u64) -> bool {
+    a >> 32 == b >> 32
 }
 
 /// What stands after the last track.

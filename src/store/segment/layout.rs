@@ -15,13 +15,6 @@ pub(crate) const VERSION: u32 = 1;
 /// As errors call it.
 const WHAT: &str = "index segment";
 
-/// The order of hashes in a segment is that of their keys, so that they are spread evenly over the slots:
-/// hashes of music are not.
-#[inline]
-pub(super) fn key(hash: u32) -> u32 {
-    hash.wrapping_mul(0x9e37_79b1) & ((1 << HASH_BITS) - 1)
-}
-
 /// A place in the features is stored for one block in so many.
 pub(super) const GROUP_BLOCKS: usize = 8;
 pub(super) const SECTIONS: usize = 9;

@@ -5,11 +5,11 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::store::postings::Blocks;
 use crate::store::segment::build::end_record;
 use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, Section, TrackRecord};
+use crate::store::segment::slots::{Entries, List};
 use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
-use crate::store::segment::{Entries, List, Placed, Segment, name_hash};
+use crate::store::segment::{Placed, Segment, name_hash};
 use crate::store::snapshot::counted_s;
 use std::io::{self, Write};
 use zerocopy::IntoBytes;
@@ -123,7 +123,7 @@ pub(crate) fn merge<D: AsRef<[u8]>, W: Write>(
     writer.finish(&mut out).map_err(failed)?;
     (footer.tracks, footer.blocks) = (tracks.into(), blocks.into());
     (footer.frames, footer.duration_s) = (frames.into(), duration_s.into());
-    (footer.hashes, footer.postings) = (writer.hashes.into(), writer.postings.into());
+    (footer.hashes, footer.postings) = (writer.hashes().into(), writer.postings().into());
     footer.slot_shift = writer.shift().into();
     out.finish(footer).map_err(failed)
 }
@@ -179,7 +179,7 @@ struct Lists<'s, D> {
     segment: &'s Segment<D>,
     slot: u32,
     slots: u32,
-    entries: Entries<'s, D>,
+    entries: Entries<'s>,
     /// The key that comes next, and its list.
     next: Option<(u32, List<'s>)>,
 }
@@ -187,7 +187,7 @@ struct Lists<'s, D> {
 impl<'s, D: AsRef<[u8]>> Lists<'s, D> {
     fn new(segment: &'s Segment<D>) -> Result<Self> {
         let slots = (segment.footer.section(Section::Slots).len() / 4 - 1) as u32;
-        let entries = segment.entries(&[], 0);
+        let entries = segment.slots.entries(&[], 0);
         let mut lists = Self { segment, slot: 0, slots, entries, next: None };
         lists.advance()?;
         Ok(lists)
@@ -195,9 +195,9 @@ impl<'s, D: AsRef<[u8]>> Lists<'s, D> {
 
     fn advance(&mut self) -> Result<()> {
         loop {
-            self.next = self.entries.next()?;
+            self.next = self.entries.next().map_err(|_| self.segment.no_slot())?;
             if let Some((key, _)) = self.next {
-                if key >> self.segment.footer.slot_shift() != self.slot - 1 {
+                if key >> self.segment.slots.shift() != self.slot - 1 {
                     return Err(self.segment.corrupt("a hash is in a slot of others"));
                 }
                 return Ok(());
@@ -207,7 +207,7 @@ impl<'s, D: AsRef<[u8]>> Lists<'s, D> {
             }
             let bytes = self.segment.slot(self.slot as usize)?;
             let bytes = self.segment.bytes(Section::Postings, bytes)?;
-            self.entries = self.segment.entries(bytes, self.slot);
+            self.entries = self.segment.slots.entries(bytes, self.slot);
             self.slot += 1;
         }
     }
@@ -281,12 +281,5 @@ impl<D: AsRef<[u8]>> Segment<D> {
             true => Ok(()),
             false => Err(self.corrupt("it has another number of postings than it says")),
         }
-    }
-}
-
-impl List<'_> {
-    pub fn blocks(&self) -> Blocks<'_> {
-        let Self { len, widths, first_bit, bytes } = *self;
-        Blocks::new(bytes, first_bit, 0, len, widths)
     }
 }

@@ -1,15 +1,10 @@
 //! Writes the sections of a segment, one after the other, into anything that takes bytes.
 
-use crate::landmark::HASH_BITS;
-use crate::store::bits::{BitWriter, ones};
-use crate::store::postings::{self, CHOICES, Widths};
 use crate::store::segment::checked::{PAGE_BYTES, checksum};
 use crate::store::segment::layout::{FooterRecord, Head, MAGIC, SECTIONS, VERSION};
+use crate::store::segment::slots::{HASHES_OF_SLOT, SlotWriter};
 use std::io::{self, Write};
 use zerocopy::IntoBytes;
-
-/// Hashes of a slot, about: each is passed over on the way to those after it.
-const HASHES_OF_SLOT: u64 = 8;
 
 /// Takes sections in their order.
 pub(super) struct SegmentWriter<W> {
@@ -74,52 +69,29 @@ impl<W: Write> SegmentWriter<W> {
     }
 }
 
-/// How many bits of a key its slot leaves open, if there are so many hashes.
-pub(super) fn slot_shift(hashes: u64) -> u32 {
-    let slots = (hashes / HASHES_OF_SLOT).max(1).ilog2();
-    HASH_BITS - slots.min(HASH_BITS)
-}
-
-/// Low bits of the step from a key to the next in its slot, where these are about [`HASHES_OF_SLOT`].
-pub(super) fn step_bits(shift: u32) -> u32 {
-    shift.saturating_sub(HASHES_OF_SLOT.ilog2() + 1)
-}
-
-/// Number of bits of a block's number, of so many.
-pub(super) fn block_bits(blocks: u32) -> u8 {
-    (u32::BITS - blocks.saturating_sub(1).leading_zeros()).max(1) as u8
-}
-
 /// Writes the postings, in the order of keys, and keeps where slots begin.
 pub(super) struct PostingsWriter {
-    block_bits: u8,
-    shift: u32,
-    slots: Vec<u32>,
-    slot: BitWriter<Vec<u8>>,
-    /// The least key that may come next in the slot.
-    next: u32,
+    lists: SlotWriter,
+    starts: Vec<u32>,
     written: u64,
-    pub hashes: u64,
-    pub postings: u64,
 }
 
 impl PostingsWriter {
     /// For so many blocks, and about so many hashes.
     pub fn new(blocks: u32, hashes: u64) -> Self {
-        Self {
-            block_bits: block_bits(blocks),
-            shift: slot_shift(hashes),
-            slots: vec![0],
-            slot: BitWriter::default(),
-            next: 0,
-            written: 0,
-            hashes: 0,
-            postings: 0,
-        }
+        Self { lists: SlotWriter::new(blocks, hashes, HASHES_OF_SLOT), starts: vec![0], written: 0 }
     }
 
     pub fn shift(&self) -> u32 {
-        self.shift
+        self.lists.shift()
+    }
+
+    pub fn hashes(&self) -> u64 {
+        self.lists.hashes
+    }
+
+    pub fn postings(&self) -> u64 {
+        self.lists.postings
     }
 
     /// Appends the list of the next key: blocks that ascend.
@@ -129,61 +101,34 @@ impl PostingsWriter {
         blocks: &[u32],
         out: &mut SegmentWriter<W>,
     ) -> io::Result<()> {
-        while self.slots.len() as u32 - 1 < key >> self.shift {
-            self.end_slot(out)?;
-        }
-        let len = blocks.len() as u32;
-        let step = key - self.next;
-        let low = step_bits(self.shift);
-        unary(&mut self.slot, step >> low);
-        self.slot.put(u64::from(step) & ones(low), low);
-        let magnitude = len.ilog2();
-        unary(&mut self.slot, magnitude);
-        self.slot.put(u64::from(len) & ones(magnitude), magnitude);
-        let widths = if len == 1 {
-            Widths { narrow: self.block_bits, wide: self.block_bits }
-        } else {
-            let (choice, widths) = postings::choose(blocks);
-            unary(&mut self.slot, (self.block_bits - widths.wide).into());
-            self.slot.put(choice.into(), CHOICES.ilog2());
-            widths
-        };
-        postings::encode(blocks, widths, &mut self.slot);
-        self.next = key + 1;
-        self.hashes += 1;
-        self.postings += u64::from(len);
-        Ok(())
-    }
-
-    fn end_slot<W: Write>(&mut self, out: &mut SegmentWriter<W>) -> io::Result<()> {
-        let slot = self.slot.finish();
-        out.put(slot)?;
-        self.written += slot.len() as u64;
-        slot.clear();
-        let end = u32::try_from(self.written);
-        self.slots.push(end.map_err(|_| io::Error::other("a segment has too many postings"))?);
-        self.next = (self.slots.len() as u32 - 1) << self.shift;
-        Ok(())
+        let Self { lists, starts, written } = self;
+        lists.put(key, blocks, |_, slot| end_slot(slot, starts, written, out))
     }
 
     /// Ends the section of postings and writes that of the slots.
     pub fn finish<W: Write>(&mut self, out: &mut SegmentWriter<W>) -> io::Result<()> {
-        while self.slots.len() <= 1 << (HASH_BITS - self.shift) {
-            self.end_slot(out)?;
-        }
+        let Self { lists, starts, written } = self;
+        lists.finish(|_, slot| end_slot(slot, starts, written, out))?;
         out.next_section();
-        for slot in &self.slots {
-            out.put(&slot.to_le_bytes())?;
+        for start in &self.starts {
+            out.put(&start.to_le_bytes())?;
         }
         out.next_section();
         Ok(())
     }
 }
 
-/// Appends so many zeros and a one.
-fn unary(writer: &mut BitWriter<Vec<u8>>, number: u32) {
-    writer.zeros(number);
-    writer.put(1, 1);
+fn end_slot<W: Write>(
+    slot: &[u8],
+    starts: &mut Vec<u32>,
+    written: &mut u64,
+    out: &mut SegmentWriter<W>,
+) -> io::Result<()> {
+    out.put(slot)?;
+    *written += slot.len() as u64;
+    let end = u32::try_from(*written);
+    starts.push(end.map_err(|_| io::Error::other("a segment has too many postings"))?);
+    Ok(())
 }
 
 /// Makes all checksums of a segment right, whatever it holds.
