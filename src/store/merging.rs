@@ -104,24 +104,74 @@ pub(super) fn end_of_largest(parts: &[Part], first: usize) -> usize {
     first + fitting.max(1)
 }
 
-/// The merge that is due: the newest parts, as long as one is not more than twice as large as all after it;
-/// or a part that has more removed than not.
+/// The merge that is due: of a part that is at most twice as large as all after it, and of these; or of a part
+/// that has more removed than not. Of several, the oldest comes first, so that few parts are left.
 pub(super) fn due(parts: &[Part]) -> Option<Range<usize>> {
-    let mut first = parts.len();
-    let (mut blocks, mut length) = (0u64, 0u64);
-    while let Some(part) = first.checked_sub(1).map(|before| &parts[before]) {
-        let alike = part.live_blocks() <= 2 * blocks || first == parts.len();
-        let fits = length + part.known.length <= MOST_BYTES && parts.len() - first < MOST_SOURCES;
-        if !alike || !fits || part.segment().is_err() {
-            break;
-        }
-        (first, blocks, length) =
-            (first - 1, blocks + part.live_blocks(), length + part.known.length);
-    }
-    if parts.len() - first > 1 {
-        return Some(first..parts.len());
+    let sound = parts.iter().rposition(|part| part.segment().is_err()).map_or(0, |at| at + 1);
+    let sizes: Vec<Size> = parts[sound..]
+        .iter()
+        .map(|part| Size { blocks: part.live_blocks(), bytes: part.known.length })
+        .collect();
+    if let Some(range) = alike(&sizes) {
+        return Some(sound + range.start..sound + range.end);
     }
     let hollow = |part: &Part| 2 * part.live_blocks() < u64::from(part.known.blocks);
     let at = parts.iter().position(|part| part.segment().is_ok() && hollow(part))?;
     Some(at..at + 1)
+}
+
+/// Size of a part.
+#[derive(Clone, Copy)]
+struct Size {
+    blocks: u64,
+    bytes: u64,
+}
+
+/// The oldest part that is at most twice as large as all after it, and as many of these as are merged at once.
+fn alike(sizes: &[Size]) -> Option<Range<usize>> {
+    let (mut after, mut bytes, mut first) = (0u64, 0u64, None);
+    for (i, size) in sizes.iter().enumerate().rev() {
+        bytes = bytes.saturating_add(size.bytes);
+        if bytes > MOST_BYTES {
+            break;
+        }
+        if i + 1 < sizes.len() && size.blocks <= 2 * after {
+            first = Some(i);
+        }
+        after += size.blocks;
+    }
+    first.map(|first| first..sizes.len().min(first + MOST_SOURCES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn few_parts_are_left_whatever_their_sizes(blocks in prop::collection::vec(1u64..2000, 1..80)) {
+            let mut sizes: Vec<Size> =
+                blocks.iter().map(|&blocks| Size { blocks, bytes: 400 * blocks }).collect();
+            let all: u64 = blocks.iter().sum();
+            while let Some(range) = alike(&sizes) {
+                prop_assert!((2..=MOST_SOURCES).contains(&range.len()));
+                let of = |of: fn(&Size) -> u64| sizes[range.clone()].iter().map(of).sum();
+                let merged = Size { blocks: of(|s| s.blocks), bytes: of(|s| s.bytes) };
+                sizes.splice(range, [merged]);
+            }
+            prop_assert_eq!(sizes.iter().map(|size| size.blocks).sum::<u64>(), all);
+            // Each is more than twice as large as all after it: sums grow threefold with each.
+            prop_assert!(3u64.pow(sizes.len() as u32 - 1) <= all, "{} parts of {all}", sizes.len());
+        }
+
+        #[test]
+        fn no_part_becomes_too_large(bytes in prop::collection::vec(1u64..MOST_BYTES, 1..20)) {
+            let sizes: Vec<Size> =
+                bytes.iter().map(|&bytes| Size { blocks: bytes / 400, bytes }).collect();
+            if let Some(range) = alike(&sizes) {
+                prop_assert!(bytes[range].iter().sum::<u64>() <= MOST_BYTES);
+            }
+        }
+    }
 }

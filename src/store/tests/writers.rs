@@ -175,10 +175,10 @@ fn large() {
     }
     writer.commit().unwrap();
     let segments = index.reader().stats().segments;
-    assert!(segments.len() > 1);
-    // Each is written when memory is full, and not before; and few are merged.
+    // Each is written when memory is full, and not before; and those that are alike are merged.
     let name = segments.last().unwrap().path.file_stem().unwrap().to_str().unwrap();
-    assert!(name.parse::<u32>().unwrap() < 40, "{name} segments were written");
+    let written = name.parse::<u32>().unwrap() + 1;
+    assert!((10..40).contains(&written) && segments.len() < 5, "{written} segments were written");
     writer.compact().unwrap();
     assert_eq!(index.reader().stats().segments.len(), 1);
     println!("\nall {}", landmarks * 8);
