@@ -246,11 +246,13 @@ fn short_clips_are_found_too() {
 }
 
 /// The promise of `false_alarms` holds within a factor of 3 in both directions for pieces that are not in
-/// the index, within 4 with a KD-tree, for which the law was not fitted. These are more alike than music of many makers is, for one program made them all, in a few
+/// the index. These are more alike than music of many makers is, for one program made them all, in a few
 /// tempos and scales. Each piece is searched among all others.
 #[test]
 fn false_alarms_are_as_rare_as_promised_and_not_much_rarer() {
     const PROMISES: [f64; 2] = [0.1, 0.01];
+    // So close that clips are many: a false answer more or less should not decide.
+    const STEP_S: f64 = 0.6;
     let config = MatchConfig { max_false_alarms: PROMISES[0], ..MatchConfig::default() };
     let (mut alarms, mut queries) = ([[0; PROMISES.len()]; 2], 0);
     for (name, samples) in pieces() {
@@ -269,16 +271,14 @@ fn false_alarms_are_as_rare_as_promised_and_not_much_rarer() {
                     }
                 }
                 queries += 1;
-                from_s += 1.7;
+                from_s += STEP_S;
             }
         }
     }
     println!("{alarms:?} of {queries} queries");
-    for (alarms, factor) in alarms.iter().zip([3.0, 4.0]) {
-        for (alarms, promise) in alarms.iter().zip(PROMISES) {
-            let ratio = *alarms as f64 / (promise * queries as f64);
-            assert!((1.0 / factor..=factor).contains(&ratio), "{ratio} times {promise}");
-        }
+    for (alarms, promise) in alarms.iter().flat_map(|alarms| alarms.iter().zip(PROMISES)) {
+        let ratio = *alarms as f64 / (promise * queries as f64);
+        assert!((1.0 / 3.0..=3.0).contains(&ratio), "{ratio} times what {promise} promises");
     }
 }
 
