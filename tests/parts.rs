@@ -19,21 +19,6 @@ fn tracks() -> Vec<(String, Vec<f32>)> {
     tracks
 }
 
-fn clips(tracks: &[(String, Vec<f32>)]) -> Vec<Query> {
-    let mixed: Vec<f32> = (cut(&tracks[1].1, 4.0, 10.0).iter().zip(cut(&tracks[7].1, 2.0, 8.0)))
-        .map(|(a, b)| a + 0.9 * b)
-        .collect();
-    let noisy: Vec<f32> = cut(&tracks[2].1, 3.0, 8.0)
-        .iter()
-        .zip(noise(5 * RATE_HZ, 0.2, 4))
-        .map(|(x, n)| x + n)
-        .collect();
-    let plain =
-        [(3, 5.0), (5, 12.0), (8, 1.0)].map(|(i, at)| query(cut(&tracks[i].1, at, at + 5.0)));
-    let unknown = music(5.0, 500);
-    plain.into_iter().chain([query(&mixed), query(&noisy), query(&unknown)]).collect()
-}
-
 fn split(tracks: &[(String, Vec<f32>)], k: usize, of: impl Fn(usize) -> usize) -> Vec<Reader> {
     let prints: Vec<Fingerprint> = tracks.iter().map(|(_, samples)| fingerprint(samples)).collect();
     let part = |part: usize| {
@@ -60,7 +45,7 @@ fn any_split_gives_the_same_tracks_and_places_in_the_same_order() {
         MatchConfig { speed: SpeedRange::percent(4.0).unwrap(), ..MatchConfig::default() };
     type PartOf = fn(usize) -> usize;
     let splits: [(usize, PartOf); 4] = [(2, |i| i), (3, |i| i / 4), (5, |i| i * 7), (12, |i| i)];
-    for (number, query) in clips(&tracks).iter().enumerate() {
+    for (number, query) in clips_of(&tracks).iter().enumerate() {
         for config in [&plain, &any_speed] {
             let one = whole.search(query, config).unwrap();
             assert_eq!(one.is_empty(), number == 5, "{number}");
@@ -94,7 +79,7 @@ fn findings_of_different_clips_are_refused() {
     let tracks = tracks();
     let index = split(&tracks, 1, |_| 0).remove(0);
     let config = MatchConfig::default();
-    let clips = clips(&tracks);
+    let clips = clips_of(&tracks);
     let [a, b] = [0, 1].map(|i| find(&index, &clips[i], &config).unwrap());
     assert!(matches!(decide(&[a.clone(), b], &config), Err(Error::OtherClip)));
     assert!(decide(&[], &config).unwrap().is_empty());
@@ -112,7 +97,7 @@ fn a_search_may_be_limited_to_some_tracks() {
     let tracks = tracks();
     let index = split(&tracks, 1, |_| 0).remove(0);
     let id = |name: &str| index.find(name).unwrap().unwrap().id;
-    let clip = &clips(&tracks)[0];
+    let clip = &clips_of(&tracks)[0];
     let search = |filter: TrackFilter| {
         let config = MatchConfig { filter, ..MatchConfig::default() };
         index.search(clip, &config).unwrap().into_iter().map(|m| m.name).collect::<Vec<_>>()

@@ -115,6 +115,22 @@ pub fn query(samples: &[f32]) -> Query {
     fingerprinter().query(samples, rate(RATE_HZ)).unwrap()
 }
 
+/// Clips of ten tracks or so: clear ones, two tracks at once, one in noise, and one that is of none.
+pub fn clips_of(tracks: &[(String, Vec<f32>)]) -> Vec<Query> {
+    let mixed: Vec<f32> = (cut(&tracks[1].1, 4.0, 10.0).iter().zip(cut(&tracks[7].1, 2.0, 8.0)))
+        .map(|(a, b)| a + 0.9 * b)
+        .collect();
+    let noisy: Vec<f32> = cut(&tracks[2].1, 3.0, 8.0)
+        .iter()
+        .zip(noise(5 * RATE_HZ, 0.2, 4))
+        .map(|(x, n)| x + n)
+        .collect();
+    let plain =
+        [(3, 5.0), (5, 12.0), (8, 1.0)].map(|(i, at)| query(cut(&tracks[i].1, at, at + 5.0)));
+    let others = [&mixed[..], &noisy, &music(5.0, 500)].map(query);
+    plain.into_iter().chain(others).collect()
+}
+
 /// An index in memory of fingerprints, by name.
 pub fn index_of_prints<'a>(
     tracks: impl IntoIterator<Item = (impl Into<String>, &'a Fingerprint)>,

@@ -53,7 +53,7 @@ fn any_split_over_shards_gives_the_answers_of_one_index() {
     let plain = MatchConfig::default();
     let any_speed =
         MatchConfig { speed: SpeedRange::percent(4.0).unwrap(), ..MatchConfig::default() };
-    let clips = clips(&tracks);
+    let clips = clips_of(&tracks);
     let mut random = rng(12);
     let mut found = 0;
     for k in [2, 3, 4, 7, 12] {
@@ -187,7 +187,7 @@ fn missing(answer: &Answer) -> (usize, &str, String) {
 #[test]
 fn a_shard_that_fails_is_named_or_marked_as_missing() {
     let tracks = tracks();
-    let clips = clips(&tracks);
+    let clips = clips_of(&tracks);
     let config = MatchConfig::default();
     for fault in [Fault::Totals, Fault::Postings, Fault::Excerpts, Fault::Tracks, Fault::Panic] {
         let (shards, ..) = one_broken(fault);
@@ -212,7 +212,7 @@ fn a_shard_that_fails_is_named_or_marked_as_missing() {
 
 #[test]
 fn a_shard_that_hangs_is_given_up_and_then_left_alone() {
-    let clip = &clips(&tracks())[2];
+    let clip = &clips_of(&tracks())[2];
     let config = MatchConfig::default();
     let (shards, let_go, _) = one_broken(Fault::Hang);
     for _ in 0..4 {
@@ -241,7 +241,7 @@ fn a_shard_that_hangs_is_given_up_and_then_left_alone() {
 
 #[test]
 fn a_certain_match_in_one_shard_is_enough_for_all() {
-    let clips = clips(&tracks());
+    let clips = clips_of(&tracks());
     let config = MatchConfig::default();
     let (shards, _, looked_up) = one_broken(Fault::None);
     for (clip, times, name) in [(2, 1, Some("track 8")), (5, 2, None)] {
@@ -254,7 +254,7 @@ fn a_certain_match_in_one_shard_is_enough_for_all() {
 
 #[test]
 fn what_no_shard_can_answer_is_an_error() {
-    let clip = &clips(&tracks())[2];
+    let clip = &clips_of(&tracks())[2];
     let none = Shards::new([]);
     assert!(none.is_empty() && none.search(clip, &MatchConfig::default()).unwrap().is_empty());
     assert!(!none.search_available(clip, &MatchConfig::default()).unwrap().is_partial());

@@ -2,7 +2,7 @@
 
 use crate::common::server::Server;
 use crate::common::*;
-use crate::same::{clips, prints, tracks};
+use crate::same::{clips_and_fast, prints, tracks};
 use earmark::postgres::Store;
 use earmark::search::{Shard, Shards};
 use earmark::{Config, Error, Index, Match, MatchConfig, SpeedRange};
@@ -50,7 +50,7 @@ fn three_servers_answer_as_one_index_and_one_that_is_down_is_told() {
     let all = shards();
     let plain = MatchConfig::default();
     let fast = MatchConfig { speed: SpeedRange::percent(4.0).unwrap(), ..MatchConfig::default() };
-    let clips = clips(&tracks);
+    let clips = clips_and_fast(&tracks);
     let part_of = |name: &str| prints.iter().position(|(info, _)| info.name == name).unwrap() % 3;
     let mut found = 0;
     for (number, clip) in clips.iter().enumerate() {
