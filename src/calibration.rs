@@ -6,8 +6,8 @@
 //! other peaks. So a [`Calibration`] names its analysis, and a search refuses one of another.
 //!
 //! The program `calibrate` (examples/calibrate) makes calibrations from folders of music. It wrote
-//! that of [`Config::compact`](crate::Config::compact); the default one's numbers are older than it
-//! (docs/calibration.md). What is chosen and not fitted, the widths in seconds and Hz within which
+//! that of [`Config::compact`](crate::Config::compact), and the table of the default one, whose other numbers
+//! are older than it (docs/calibration.md). What is chosen and not fitted, the widths in seconds and Hz within which
 //! evidence is looked for, is in [`widths`].
 //!
 //! ```
