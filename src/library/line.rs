@@ -13,6 +13,8 @@ const DROP: f64 = 14.0;
 const LEAST: f64 = 30.0;
 /// Peaks of a copy are hit with a probability of this at least.
 const HIT: f64 = 0.35;
+/// A line is fitted to so many peaks of a recording, or to half as many; and chance is measured with them.
+const ENOUGH: usize = 1500;
 /// Where a stretch ends so close to an end of a recording, it reaches it.
 const SNAP_S: f64 = 0.75;
 
@@ -238,6 +240,17 @@ impl Aligner {
         hits
     }
 
+    /// Share of the peaks of `a` that `b` has along a line, 0 to 1: in the first or in the second half of `a`,
+    /// whichever has more, for `b` may begin or end on the way.
+    pub fn agreement(&self, a: &[Peak], b: &[Peak], line: Line) -> f64 {
+        let reach = Reach { time: STEP, bin: 8.0 };
+        let (first, second) = a.split_at(a.len() / 2);
+        let share = |half: &[Peak]| {
+            self.hits(half, b, line, reach, false).len() as f64 / half.len().max(1) as f64
+        };
+        share(first).max(share(second))
+    }
+
     /// All that two recordings have in common along a line that is known in one place, `at_s` in `a`. The line
     /// is made better on the way from there.
     pub fn extend(&self, a: Side<'_>, b: Side<'_>, line: Line, at_s: f64) -> Joint {
@@ -259,6 +272,7 @@ impl Aligner {
         let longest_s = a.duration_s.max(at_s) + 1.0;
         loop {
             let (pa, pb) = within(line, at_s - reach_s, at_s + reach_s);
+            let pa = &thinned(pa);
             for time in [2.0, 1.25, 1.0] {
                 let reach = Reach { time: time * STEP, bin: 8.0 };
                 if let Some(better) = self.fit(pa, pb, line, reach, reach_s) {
@@ -318,6 +332,7 @@ impl Aligner {
         let back = line.reversed();
         let back_hits = self.hits(b.peaks, a.peaks, back, reach, false);
         let by_chance = |peaks: &[Peak], others: &[Peak], line: Line| {
+            let peaks = &thinned(peaks);
             let shifts = [-67.0, -43.0, 37.0, 61.0].map(|frames| frames * STEP);
             let count = |shift: f64| {
                 let line = Line { offset: line.offset + shift, ..line };
@@ -419,6 +434,11 @@ impl Aligner {
             evidence,
         }
     }
+}
+
+/// Some of the peaks, spread over all of them.
+fn thinned(peaks: &[Peak]) -> Vec<Peak> {
+    peaks.iter().step_by(peaks.len().div_ceil(ENOUGH).max(1)).copied().collect()
 }
 
 fn median(values: &mut [f64]) -> f64 {
