@@ -72,3 +72,54 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Ok(self.findings(&verified, self.usual_places(), tuned))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::fingerprint::Fingerprinter;
+    use crate::search::{SpeedRange, decide, search};
+    use crate::store::Index;
+    use crate::tags::TrackInfo;
+    use crate::testing::music;
+    use crate::units::SampleRate;
+
+    /// A place is worth what a search that finds it says, at the track's own speed and at others; a place
+    /// beside it is worth nothing.
+    #[test]
+    fn a_known_place_is_worth_what_a_search_says() {
+        let config = Config::default();
+        let mut fingerprinter = Fingerprinter::new(config.clone()).unwrap();
+        let index = Index::in_memory(config.clone()).unwrap();
+        let mut writer = index.writer().unwrap();
+        let songs = [music(60.0, 1), music(60.0, 2)];
+        let rate = SampleRate::default();
+        for (i, song) in songs.iter().enumerate() {
+            let track = fingerprinter.fingerprint(song, rate).unwrap();
+            writer.add(TrackInfo::named(i.to_string()), &track).unwrap();
+        }
+        writer.commit().unwrap();
+        let reader = index.reader();
+        // From 20 s on, as it is and as if it were played faster.
+        let piece = &songs[1][160_000..280_000];
+        for rate_hz in [8000, 8240] {
+            let query = fingerprinter.query(piece, SampleRate::new(rate_hz).unwrap()).unwrap();
+            let speed = SpeedRange::percent(5.0).unwrap();
+            let matching =
+                MatchConfig { speed, max_false_alarms: f64::INFINITY, ..MatchConfig::default() };
+            let found = search(&reader, &query, &matching).unwrap().swap_remove(0);
+            assert!((found.speed - f64::from(rate_hz) / 8000.0).abs() < 1e-3, "{found:?}");
+            let at = |offset_s: f64| {
+                let first_frame_s = (found.speed - 1.0) * config.stft.window_s() / 2.0;
+                let steps = (offset_s + first_frame_s) / config.stft.hop_s() * f64::from(STEPS);
+                let place = (steps, found.speed);
+                let placed = find_placed(&reader, &query, found.track, place, &matching).unwrap();
+                decide(&[placed], &matching).unwrap().first().map_or(1e9, |m| m.false_alarms)
+            };
+            let (there, beside) = (at(found.offset_s), at(found.offset_s + 7.0));
+            let decades = (there / found.false_alarms).log10();
+            assert!(decades.abs() < 1.0, "{there:e} {:e}", found.false_alarms);
+            assert!(there < 1e-6 && beside > 1e-3, "{there:e} {beside:e}");
+        }
+    }
+}
