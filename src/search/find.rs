@@ -44,14 +44,14 @@ const FIRST: Depth = Depth { weighed: 6, least_z: 5.0, certain: 1e-6, ..QUICK };
 /// Many, by all its peaks, also where a hash is that of a neighbouring cell.
 const ALL: Depth =
     Depth { glanced: 400, refined: 80, weighed: WEIGHED, least_z: f64::NEG_INFINITY, certain: 0.0 };
-/// Few stretches are so many,
-const FEW_CANDIDATES: usize = 64;
-/// strong peaks have a rank below this, and are paired with so many targets each.
+/// Strong peaks have a rank below this, and are paired with so many targets each.
 const QUICK_RANK: u8 = 4;
 const QUICK_FAN_OUT: usize = 3;
-/// The rarest hashes are looked at: those that hold so many votes, for few stretches.
-const QUICK_VOTES: u64 = 30_000;
+/// The rarest hashes are looked at: those that hold so many votes, for so many stretches.
+const QUICK_VOTES: u64 = 12_000;
+const QUICK_CANDIDATES: usize = 32;
 const FIRST_VOTES: u64 = 60_000;
+const FIRST_CANDIDATES: usize = 64;
 /// No hash but a landmark's own is looked up.
 const OWN_CELL: u32 = 0;
 /// How often chance may give a match that ends the search, after each of these looks.
@@ -230,7 +230,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
     ) -> Result<(Vec<Verified>, u64, bool)> {
         let Self { store, query, config, .. } = self;
         let clip = ClipPeaks::new(query.peaks(), query.levels().frames(), Playback::UNCHANGED);
-        let few = FEW_CANDIDATES.min(config.candidates);
+        let few = QUICK_CANDIDATES.min(config.candidates);
         let candidates = self.candidates(first, found, QUICK_VOTES, few);
         let placed = self.places(&clip, &candidates)?;
         if let Some(weighed) = self.look(&placed, QUICK, is_enough)? {
@@ -240,6 +240,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         // Who asks for other speeds may have to ask a store twice more after that.
         if config.speed.is_off() {
             let found = store.look_up(landmarks, OWN_CELL)?;
+            let few = FIRST_CANDIDATES.min(config.candidates);
             let candidates = self.candidates(landmarks, &found, FIRST_VOTES, few);
             let placed = self.places(&clip, &candidates)?;
             if let Some(weighed) = self.look(&placed, FIRST, is_enough)? {
