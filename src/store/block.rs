@@ -6,8 +6,8 @@
 //! | part | bits |
 //! |---|---|
 //! | number of peaks *n*, a varint | 8 or more |
-//! | for each peak what takes a fixed number of bits: time within the block, rank, phase, the lowest bit of the class of its step | 15 *n* in the default configuration |
-//! | for each peak three numbers in unary: the rest of that class; contrast; level, as what it differs from the one before | 6.5 *n*, about |
+//! | for each peak the class of its step, its contrast, and its level, as what it differs from the one before: [`Code`] | 7.8 *n*, about |
+//! | for each peak its time within the block, its rank, its phase | 14 *n* in the default configuration |
 //! | for each peak its step within the class | 5.3 *n*, about |
 //! | zeros up to a whole byte | 0 to 7 |
 //! | the sub-fingerprints | 64 each |
@@ -15,22 +15,111 @@
 use crate::bands::FRAMES;
 use crate::config::Config;
 use crate::peaks::Peak;
-use crate::peaks::kept::{self, Kept, LEVELS, PHASE_BITS, Steps, TIME_STEPS};
-use crate::store::bits::{BitWriter, load, ones};
+use crate::peaks::kept::{self, CONTRASTS, Kept, LEVELS, PHASE_BITS, Steps, TIME_STEPS};
+use crate::store::bits::{BitWriter, MOST_BITS, load, ones};
 use crate::store::varint::{put, varint};
+use std::borrow::BorrowMut;
 
-/// Bits of unary code that are looked at together.
-const CHUNK_BITS: usize = 56;
-/// Numbers in unary for each peak.
-const UNARY: usize = 3;
 /// No block is longer.
 pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
-/// Frames of a block, mostly no more.
+/// Frames and peaks of a block: mostly no more.
 const FEW_FRAMES: usize = 64;
+const FEW_PEAKS: usize = 96;
 /// The classes of steps, from the commonest to the rarest. In a class *c* are 2^*c* steps, 2^*c* − 1 the least.
 const CLASSES: [u8; 16] = [7, 6, 8, 5, 1, 2, 3, 4, 9, 0, 10, 11, 12, 13, 14, 15];
 /// The level, in steps, that the first is told from.
 const USUAL_LEVEL: u32 = 6;
+/// No code has fewer bits.
+const LEAST_CODE_BITS: u32 = 4;
+/// What codes of so many bits say is looked up. Nearly all have no more.
+const TABLE_BITS: u32 = 12;
+/// Codes of the table that a load has at least.
+const CODES_OF_LOAD: usize = (MOST_BITS / TABLE_BITS) as usize;
+
+/// What is said of a peak in numbers of bits that differ: three numbers in unary, with a bit after the first.
+#[derive(Clone, Copy, Default)]
+struct Code {
+    class: u8,
+    contrast: u8,
+    /// What is added to the level before, modulo [`LEVELS`].
+    level: u8,
+    /// Its length. 0 where it is not in the table.
+    bits: u8,
+}
+
+/// What each sequence of bits begins with.
+static CODES: [Code; 1 << TABLE_BITS] = {
+    let mut codes = [Code { class: 0, contrast: 0, level: 0, bits: 0 }; 1 << TABLE_BITS];
+    let mut i = 0;
+    while i < codes.len() {
+        if let Some(code) = Code::read(i as u64)
+            && code.bits as u32 <= TABLE_BITS
+        {
+            codes[i] = code;
+        }
+        i += 1;
+    }
+    codes
+};
+
+impl Code {
+    /// What bits begin with, if that is a code.
+    const fn read(bits: u64) -> Option<Self> {
+        let first = bits.trailing_zeros();
+        if first > 7 {
+            return None;
+        }
+        let bits = bits >> (first + 1);
+        let low = bits & 1;
+        let bits = bits >> 1;
+        let contrast = bits.trailing_zeros();
+        if contrast >= CONTRASTS {
+            return None;
+        }
+        let bits = bits >> (contrast + 1);
+        let level = bits.trailing_zeros();
+        if level >= 2 * LEVELS {
+            return None;
+        }
+        let half = level.div_ceil(2);
+        let added = if level % 2 == 1 { half } else { LEVELS - half };
+        Some(Self {
+            class: CLASSES[(2 * first + low as u32) as usize],
+            contrast: folded(contrast) as u8,
+            level: (added % LEVELS) as u8,
+            bits: (first + contrast + level + LEAST_CODE_BITS) as u8,
+        })
+    }
+
+    /// Writes the one of the class at a place among the classes, of a contrast, and of a level after another.
+    fn write<B: BorrowMut<Vec<u8>>>(
+        place: u32,
+        contrast: u32,
+        [before, level]: [u32; 2],
+        writer: &mut BitWriter<B>,
+    ) {
+        let mut unary = |number: u32| {
+            writer.zeros(number);
+            writer.put(1, 1);
+        };
+        unary(place / 2);
+        writer.put((place % 2).into(), 1);
+        let mut unary = |number: u32| {
+            writer.zeros(number);
+            writer.put(1, 1);
+        };
+        unary(folded(contrast));
+        unary(match level > before {
+            true => 2 * (level - before) - 1,
+            false => 2 * (before - level),
+        });
+    }
+}
+
+/// The number that stands for a contrast, or the other way round: the second is the commonest.
+const fn folded(number: u32) -> u32 {
+    if number < 2 { 1 - number } else { number }
+}
 
 /// Encodes and decodes the blocks of one configuration.
 #[derive(Clone, Debug)]
@@ -80,12 +169,12 @@ impl BlockCoder {
 
     /// Bits of what takes the same number of them for each peak.
     fn fixed_bits(&self) -> u32 {
-        self.time_bits + self.rank_bits + PHASE_BITS + 1
+        self.time_bits + self.rank_bits + PHASE_BITS
     }
 
     /// No more peaks are in blocks of so many bytes.
     pub fn most_peaks(&self, bytes: usize) -> usize {
-        8 * bytes / (self.fixed_bits() as usize + UNARY)
+        8 * bytes / (self.fixed_bits() + LEAST_CODE_BITS) as usize
     }
 
     /// The block in which a peak stands, counted from the beginning of its track.
@@ -118,31 +207,23 @@ impl BlockCoder {
             all.push((time, steps));
         }
         all.sort_by_key(|(time, steps)| (steps.bin, *time));
-        let mut before = 0;
-        let classes = all.iter().map(|(_, steps)| {
-            let step = steps.bin - before + 1;
-            before = steps.bin;
-            let class = step.ilog2();
-            let at = CLASSES.iter().position(|&c| u32::from(c) == class)? as u32;
-            Some((at, u64::from(step) & ones(class), class))
-        });
-        let classes = classes.collect::<Option<Vec<_>>>()?;
+        let (mut bin, mut level) = (0, USUAL_LEVEL);
         let mut writer = BitWriter::new(&mut *bytes);
-        for ((time, steps), (at, ..)) in all.iter().zip(&classes) {
+        let mut of_classes = Vec::with_capacity(all.len());
+        for (_, steps) in &all {
+            let step = steps.bin - bin + 1;
+            let class = step.ilog2();
+            let place = CLASSES.iter().position(|&c| u32::from(c) == class)? as u32;
+            Code::write(place, steps.contrast, [level, steps.level], &mut writer);
+            of_classes.push((u64::from(step) & ones(class), class));
+            (bin, level) = (steps.bin, steps.level);
+        }
+        for (time, steps) in &all {
             writer.put((*time).into(), self.time_bits);
             writer.put(steps.rank.into(), self.rank_bits);
             writer.put(steps.phase.into(), PHASE_BITS);
-            writer.put((at & 1).into(), 1);
         }
-        let mut level = USUAL_LEVEL;
-        for ((_, steps), (at, ..)) in all.iter().zip(&classes) {
-            for number in [at / 2, contrast(steps.contrast), difference(steps.level, level)] {
-                writer.zeros(number);
-                writer.put(1, 1);
-            }
-            level = steps.level;
-        }
-        classes.iter().for_each(|&(_, step, class)| writer.put(step, class));
+        of_classes.iter().for_each(|&(step, class)| writer.put(step, class));
         writer.finish();
         bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         (bytes.len() - begin <= MOST_BYTES).then_some(())
@@ -158,152 +239,122 @@ impl BlockCoder {
         peaks: &mut Vec<Peak>,
         all_words: &mut Vec<u64>,
     ) -> Option<()> {
-        let (bytes, tail) = bytes.split_at_checked(bytes.len().checked_sub(8 * words)?)?;
+        // Widths that are known are compiled in.
+        match (self.time_bits, self.rank_bits) {
+            (8, 3) => self.decode_with((8, 3), bytes, block, words, peaks, all_words),
+            widths => self.decode_with(widths, bytes, block, words, peaks, all_words),
+        }
+    }
+
+    #[inline(always)]
+    fn decode_with(
+        &self,
+        (time_bits, rank_bits): (u32, u32),
+        bytes: &[u8],
+        block: u32,
+        words: usize,
+        peaks: &mut Vec<Peak>,
+        all_words: &mut Vec<u64>,
+    ) -> Option<()> {
+        // What is loaded at the end of the peaks has some of the words behind it.
+        let end = bytes.len().checked_sub(8 * words)?;
         let (count, used) = varint(bytes)?;
         let count = count as usize;
         let first_frame = block.checked_mul(self.frames)?;
-        if count > self.most_peaks(bytes.len()) {
+        if count > self.most_peaks(end) {
             return None;
         }
-        let begun = peaks.len();
-        peaks.resize(begun + count, Peak::default());
-        let these = &mut peaks[begun..];
-        let (fixed, fixed_bits) = (8 * used, self.fixed_bits() as usize);
-        // Where the next peak of each frame belongs.
-        let (mut few, mut many) = ([0; FEW_FRAMES], Vec::new());
-        let next = match few.get_mut(..self.frames as usize) {
-            Some(few) => few,
-            None => {
-                many.resize(self.frames as usize, 0);
-                &mut many[..]
+        let (mut few, mut many) = ([Read::default(); FEW_PEAKS], Vec::new());
+        let all = first(&mut few, &mut many, count);
+        // The number of peaks in each frame, and then where the next of it belongs.
+        let (mut few, mut many) = ([0u32; FEW_FRAMES], Vec::new());
+        let next = first(&mut few, &mut many, self.frames as usize);
+        let frame_of = |fixed: u32| (fixed & ones(time_bits) as u32) / TIME_STEPS;
+        // One code after the other, which is what takes the time, and nothing else meanwhile.
+        let mut at = 8 * used;
+        for together in all.chunks_mut(CODES_OF_LOAD) {
+            let mut bits = load(bytes, at);
+            for read in together {
+                read.code = CODES[(bits & ones(TABLE_BITS)) as usize];
+                bits >>= read.code.bits;
+                if read.code.bits == 0 {
+                    read.code = Code::read(load(bytes, at))?;
+                    bits = load(bytes, at + usize::from(read.code.bits));
+                }
+                at += usize::from(read.code.bits);
             }
-        };
-        for i in 0..count {
-            let time = load(bytes, fixed + i * fixed_bits) & ones(self.time_bits);
-            *next.get_mut(time as usize / TIME_STEPS as usize)? += 1u32;
         }
-        let mut at = 0;
+        let fixed_bits = (time_bits + rank_bits + PHASE_BITS) as usize;
+        let (mut fixed_at, mut bin, mut level) = (at, 0u32, USUAL_LEVEL);
+        at += count * fixed_bits;
+        for read in &mut *all {
+            read.fixed = load(bytes, fixed_at) as u32;
+            fixed_at += fixed_bits;
+            let most = ones(read.code.class.into()) as u32;
+            bin = bin.wrapping_add((load(bytes, at) as u32 & most) + most);
+            at += usize::from(read.code.class);
+            level = (level + u32::from(read.code.level)) % LEVELS;
+            (read.bin, read.code.level) = (bin, level as u8);
+            *next.get_mut(frame_of(read.fixed) as usize)? += 1;
+        }
+        let mut before = 0;
         for next in &mut *next {
             let of_frame = *next;
             if of_frame > self.of_frame {
                 return None;
             }
-            *next = at;
-            at += of_frame;
+            *next = before;
+            before += of_frame;
         }
-        let unary = fixed + count * fixed_bits;
-        let mut step_at = after_ones(bytes, unary, UNARY * count)?;
-        let mut numbers = Unary::new(bytes, unary);
-        let (mut level, mut bin) = (USUAL_LEVEL, 0u32);
-        for i in 0..count {
-            let mut fields = load(bytes, fixed + i * fixed_bits);
-            let mut take = |bits: u32| {
-                let field = fields & ones(bits);
-                fields >>= bits;
-                field as u32
-            };
-            let (time, rank, phase) =
-                (take(self.time_bits), take(self.rank_bits), take(PHASE_BITS));
-            let class = 2 * numbers.take() + take(1) as usize;
-            let class = u32::from(CLASSES[class.min(CLASSES.len() - 1)]);
-            let contrast = contrast(numbers.take() as u32);
-            level = with_difference(level, numbers.take() as u32);
-            let step = (load(bytes, step_at) & ones(class)) as u32;
-            bin = bin.wrapping_add(step + (1 << class) - 1);
-            step_at += class as usize;
-            let steps = Steps { time: time % TIME_STEPS, bin, contrast, rank, level, phase };
-            let frame = time / TIME_STEPS;
+        let begun = peaks.len();
+        for left in (0..count).step_by(FEW_PEAKS) {
+            peaks.extend_from_slice(&[NO_PEAK; FEW_PEAKS][..(count - left).min(FEW_PEAKS)]);
+        }
+        let peaks = &mut peaks[begun..];
+        for read in &*all {
+            let frame = frame_of(read.fixed);
             let place = next.get_mut(frame as usize)?;
-            *these.get_mut(*place as usize)? =
+            let steps = Steps {
+                time: read.fixed % TIME_STEPS,
+                bin: read.bin,
+                contrast: read.code.contrast.into(),
+                rank: read.fixed >> time_bits & ones(rank_bits) as u32,
+                level: read.code.level.into(),
+                phase: read.fixed >> (time_bits + rank_bits) & ones(PHASE_BITS) as u32,
+            };
+            *peaks.get_mut(*place as usize)? =
                 self.kept.peak(&steps, first_frame.wrapping_add(frame));
             *place += 1;
         }
-        if step_at.div_ceil(8) != bytes.len() {
-            return None;
-        }
+        let tail = bytes.get(at.div_ceil(8)..).filter(|tail| tail.len() == 8 * words)?;
         all_words.extend(tail.as_chunks().0.iter().map(|&word| u64::from_le_bytes(word)));
         Some(())
     }
 }
 
-/// The number that stands for a contrast, or the other way round: the second is the commonest.
-#[inline(always)]
-fn contrast(number: u32) -> u32 {
-    number ^ u32::from(number < 2)
+/// A peak as it stands in a block.
+#[derive(Clone, Copy, Default)]
+struct Read {
+    bin: u32,
+    /// Time, rank and phase; and what follows them.
+    fixed: u32,
+    /// With the level itself, once it is known.
+    code: Code,
 }
 
-/// The number that stands for a level after another one.
-fn difference(level: u32, before: u32) -> u32 {
-    match level > before {
-        true => 2 * (level - before) - 1,
-        false => 2 * (before - level),
+const NO_PEAK: Peak = Peak { time: 0, bin: 0, contrast: 0, rank: 0, level: 0, phase: 0 };
+
+/// So many of a few, if there are so many, else of a list.
+fn first<'a, T: Copy + Default>(
+    few: &'a mut [T],
+    many: &'a mut Vec<T>,
+    count: usize,
+) -> &'a mut [T] {
+    if count <= few.len() {
+        return &mut few[..count];
     }
-}
-
-/// The level after another one that a number stands for.
-#[inline(always)]
-fn with_difference(before: u32, number: u32) -> u32 {
-    let half = number.div_ceil(2);
-    let level = if number % 2 == 1 { before.wrapping_add(half) } else { before.wrapping_sub(half) };
-    level % LEVELS
-}
-
-/// The bit after so many ones. `None` where there are fewer.
-fn after_ones(bytes: &[u8], begin: usize, mut count: usize) -> Option<usize> {
-    let mut at = begin;
-    while count > 0 {
-        if at > 8 * bytes.len() {
-            return None;
-        }
-        let mut word = load(bytes, at) & ones(CHUNK_BITS as u32);
-        let here = word.count_ones() as usize;
-        if here >= count {
-            for _ in 1..count {
-                word &= word - 1;
-            }
-            return Some(at + word.trailing_zeros() as usize + 1);
-        }
-        count -= here;
-        at += CHUNK_BITS;
-    }
-    Some(at)
-}
-
-/// Reads numbers in unary.
-struct Unary<'s> {
-    bytes: &'s [u8],
-    /// The bit at which a chunk begins,
-    chunk: usize,
-    /// the ones of it that were not read,
-    ones: u64,
-    /// the bit at which the next one begins,
-    next_chunk: usize,
-    /// and the bit after the one that was read last.
-    after: usize,
-}
-
-impl<'s> Unary<'s> {
-    fn new(bytes: &'s [u8], begin: usize) -> Self {
-        Self { bytes, chunk: begin, ones: 0, next_chunk: begin, after: begin }
-    }
-
-    /// The next number, which must be there: else 0.
-    #[inline(always)]
-    fn take(&mut self) -> usize {
-        while self.ones == 0 {
-            if self.next_chunk > 8 * self.bytes.len() {
-                return 0;
-            }
-            self.chunk = self.next_chunk;
-            self.next_chunk += CHUNK_BITS;
-            self.ones = load(self.bytes, self.chunk) & ones(CHUNK_BITS as u32);
-        }
-        let at = self.chunk + self.ones.trailing_zeros() as usize;
-        self.ones &= self.ones - 1;
-        let number = at - self.after;
-        self.after = at + 1;
-        number
-    }
+    many.resize(count, T::default());
+    many
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::store::bits::{BitReader, BitWriter, ones};
 use crate::store::postings::{self, Blocks, CHOICES, Widths};
 
 /// Hashes of a slot of a segment, about: each is passed over on the way to those after it.
-pub(crate) const HASHES_OF_SLOT: u64 = 8;
+pub(crate) const HASHES_OF_SLOT: u64 = 10;
 
 /// The order of hashes in a segment is that of their keys, so that they are spread evenly over the slots:
 /// hashes of music are not. A key has as many bits as a hash.

@@ -73,7 +73,7 @@ impl<W: Write> SegmentWriter<W> {
 }
 
 /// There is a slot for so many times as many postings as hashes.
-const POSTINGS_OF_HASH: u64 = 4;
+const POSTINGS_OF_HASH: u64 = 3;
 
 /// Writes the postings, in the order of keys, and keeps how long slots are.
 pub(super) struct PostingsWriter {
