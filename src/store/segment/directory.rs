@@ -44,16 +44,16 @@ impl<D: AsRef<[u8]>> Segment<D> {
 
     /// Where a slot lies among the postings.
     pub(super) fn slot(&self, slot: usize) -> Result<Range<usize>> {
-        let (bits, size) = (self.footer.length_bits(), self.footer.slot_group_bytes());
+        let (bits, size) = (self.footer.end_bits(), self.footer.slot_group_bytes());
         let group = slot / GROUP_SLOTS * size;
         let group = self.bytes(Section::Slots, group..group + size)?;
         let cut = || self.corrupt("a table is cut");
-        let (start, lengths) = group.split_first_chunk().ok_or_else(cut)?;
-        let length = |i: usize| load(lengths, i * bits as usize) & ones(bits);
-        let before: u64 = (0..slot % GROUP_SLOTS).map(length).sum();
-        let start = u64::from(u32::from_le_bytes(*start)) + before;
-        let place = [start, start + length(slot % GROUP_SLOTS)];
-        let [start, end] = place.map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+        let (first, ends) = group.split_first_chunk().ok_or_else(cut)?;
+        let at = slot % GROUP_SLOTS;
+        let end = |at: usize| load(ends, at * bits as usize) & ones(bits);
+        let first = u64::from(u32::from_le_bytes(*first));
+        let place = [if at == 0 { 0 } else { end(at - 1) }, end(at)];
+        let [start, end] = place.map(|at| usize::try_from(first + at).unwrap_or(usize::MAX));
         Ok(start..end)
     }
 

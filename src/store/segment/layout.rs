@@ -21,9 +21,9 @@ pub(super) const GROUP_BLOCKS: usize = 32;
 pub(super) const GROUP_SLOTS: usize = 16;
 pub(super) const SECTIONS: usize = 9;
 
-/// Where a group of slots begins, and the length of each.
-pub(super) fn slot_group_bytes(length_bits: u32) -> usize {
-    4 + GROUP_SLOTS / 8 * length_bits as usize
+/// Bytes in which it is written where a group of slots begins, and where each of them ends.
+pub(super) fn slot_group_bytes(end_bits: u32) -> usize {
+    4 + GROUP_SLOTS / 8 * end_bits as usize
 }
 
 /// The parts of a segment, in their order.
@@ -120,8 +120,8 @@ pub(super) struct FooterRecord {
     pub slot_shift: U32,
     /// Bits of a key.
     pub key_bits: U32,
-    /// Bits in which the length of a slot in bytes is written.
-    pub length_bits: U32,
+    /// Bits in which it is written where a slot ends, in bytes from the beginning of its group.
+    pub end_bits: U32,
     /// Where each section begins, and where the last one ends.
     pub starts: [U64; SECTIONS + 1],
     pub version: U32,
@@ -191,7 +191,7 @@ impl Footer {
         let size = |section: Section| sizes[section as usize];
         let (tracks, blocks) = (record.tracks.get() as usize, record.blocks.get() as usize);
         let (key_bits, shift) = (record.key_bits.get(), record.slot_shift.get());
-        if key_bits > HASH_BITS || shift > key_bits || record.length_bits.get() > u32::BITS {
+        if key_bits > HASH_BITS || shift > key_bits || record.end_bits.get() > u32::BITS {
             return None;
         }
         let slot_groups = (1usize << (key_bits - shift)).div_ceil(GROUP_SLOTS);
@@ -260,14 +260,14 @@ impl Footer {
         self.record.key_bits.get()
     }
 
-    /// Bits in which the length of a slot is written.
-    pub fn length_bits(&self) -> u32 {
-        self.record.length_bits.get()
+    /// Bits in which it is written where a slot ends.
+    pub fn end_bits(&self) -> u32 {
+        self.record.end_bits.get()
     }
 
     /// Bytes in which it is written where the slots of a group are.
     pub fn slot_group_bytes(&self) -> usize {
-        slot_group_bytes(self.length_bits())
+        slot_group_bytes(self.end_bits())
     }
 
     /// Whether there is a slot for a hash.

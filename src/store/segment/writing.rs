@@ -97,12 +97,14 @@ impl PostingsWriter {
     pub fn tell(&self, footer: &mut FooterRecord) {
         (footer.hashes, footer.postings) = (self.lists.hashes.into(), self.lists.postings.into());
         (footer.key_bits, footer.slot_shift) = (self.key_bits.into(), self.lists.shift().into());
-        footer.length_bits = self.length_bits().into();
+        footer.end_bits = self.end_bits().into();
     }
 
-    fn length_bits(&self) -> u32 {
-        let longest = self.lengths.iter().copied().max().unwrap_or(0);
-        u32::BITS - longest.leading_zeros()
+    /// Bits in which it is written where a slot ends.
+    fn end_bits(&self) -> u32 {
+        let of_group = |group: &[u32]| group.iter().map(|&length| u64::from(length)).sum::<u64>();
+        let longest = self.lengths.chunks(GROUP_SLOTS).map(of_group).max().unwrap_or(0);
+        u64::BITS - longest.leading_zeros()
     }
 
     /// Appends the list of the next key: blocks that ascend.
@@ -121,18 +123,24 @@ impl PostingsWriter {
         let Self { lists, lengths, .. } = self;
         lists.finish(|_, slot| end_slot(slot, lengths, out))?;
         out.next_section();
-        let (bits, mut start) = (self.length_bits(), 0u64);
+        let too_many = |_| io::Error::other("a segment has too many postings");
+        let all = self.lengths.iter().map(|&length| u64::from(length)).sum::<u64>();
+        u32::try_from(all).map_err(too_many)?;
+        let (bits, mut start) = (self.end_bits(), 0u64);
         let mut record = Vec::with_capacity(slot_group_bytes(bits));
         for group in self.lengths.chunks(GROUP_SLOTS) {
-            let begin = u32::try_from(start);
-            let begin = begin.map_err(|_| io::Error::other("a segment has too many postings"))?;
+            let begin = u32::try_from(start).map_err(too_many)?;
             record.clear();
             record.extend(begin.to_le_bytes());
             let mut writer = BitWriter::new(&mut record);
-            group.iter().for_each(|&length| writer.put(length.into(), bits));
+            let mut end = 0;
+            for &length in group {
+                end += u64::from(length);
+                writer.put(end, bits);
+            }
             writer.zeros(bits * (GROUP_SLOTS - group.len()) as u32);
             out.put(writer.finish())?;
-            start += group.iter().map(|&length| u64::from(length)).sum::<u64>();
+            start += end;
         }
         out.next_section();
         Ok(())
