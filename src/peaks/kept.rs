@@ -3,7 +3,7 @@
 //! | of | step | why no finer |
 //! |---|---|---|
 //! | time | 1/8 of a frame | refined times scatter more than that between two recordings of one sound |
-//! | frequency | 1/8 of a bin | the same |
+//! | frequency | 1/4 of a bin | no clip was lost by it |
 //! | contrast | 4 dB | what peaks of a contrast are worth is known in these steps |
 //! | level | 6 dB, down to −96 dB | it is compared with a margin of several times that |
 //! | phase | 1/8 of a turn | it takes 2.6 % off a sum of cosines |
@@ -19,7 +19,7 @@ const HALF_FRAME: u32 = STEPS / 2;
 /// Times are kept in steps of this many sixteenths,
 const TIME_STEP: u32 = 2;
 /// and frequencies.
-const BIN_STEP: u16 = 2;
+const BIN_STEP: u16 = 4;
 /// Quarters of a dB.
 const CONTRAST_STEP: u8 = 16;
 /// Halves of a dB.
@@ -161,7 +161,7 @@ mod tests {
             prop_assert_eq!(frame(&round), frame(&peak));
             prop_assert!(round.time.abs_diff(peak.time) < 16 && round.bin.abs_diff(peak.bin) < 90);
             if peak.time < u32::MAX - 16 && peak.bin < 883 * 16 {
-                prop_assert!(round.time.abs_diff(peak.time) <= 1 && round.bin.abs_diff(peak.bin) <= 1);
+                prop_assert!(round.time.abs_diff(peak.time) <= 1 && round.bin.abs_diff(peak.bin) <= 3);
             }
             if (24..=24 + 127).contains(&peak.contrast) {
                 prop_assert!(round.contrast.abs_diff(peak.contrast) <= 8);
