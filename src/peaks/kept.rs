@@ -109,7 +109,7 @@ impl Kept {
     #[inline(always)]
     pub fn peak(&self, steps: &Steps, frame: u32) -> Peak {
         let time = frame.wrapping_mul(STEPS).wrapping_add(steps.time % TIME_STEPS * TIME_STEP);
-        let contrast = (steps.contrast as u8).wrapping_mul(CONTRAST_STEP) | CONTRAST_STEP / 2;
+        let contrast = (steps.contrast as u8).wrapping_mul(CONTRAST_STEP) | (CONTRAST_STEP / 2);
         let level = (steps.level as u8).wrapping_mul(LEVEL_STEP).wrapping_add(LEVEL_STEP / 2);
         Peak {
             time: time.saturating_sub(HALF_FRAME),
@@ -117,7 +117,7 @@ impl Kept {
             contrast: self.least_contrast.saturating_add(contrast),
             rank: steps.rank.min(self.last_rank.into()) as u8,
             level: u8::MAX - level,
-            phase: (steps.phase as u8).wrapping_mul(PHASE_STEP) | PHASE_STEP / 2,
+            phase: (steps.phase as u8).wrapping_mul(PHASE_STEP) | (PHASE_STEP / 2),
         }
     }
 }
