@@ -31,11 +31,15 @@ mod shards;
 mod strength;
 mod tuning;
 
+#[cfg(feature = "library")]
+pub(crate) use candidates::rarest;
 pub use candidates::{Candidate, candidates};
 pub use config::{MatchConfig, SpeedRange, TrackFilter};
 pub use decision::decide;
 pub use explain::{Explanation, Outcome, Place, explain, weigh_place, weighed_places};
 pub use find::find;
+#[cfg(feature = "library")]
+pub(crate) use find::find_placed;
 pub use findings::Findings;
 pub use joined::{Joined, search_fingerprint};
 pub use law::Law;

@@ -11,7 +11,14 @@ use crate::tags::Tags;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// A file of which so much was decoded is a long one.
+const LONG_S: f64 = 60.0;
+/// So many blocks of it, of at most 64 kB, wait to be analysed.
+const BLOCKS_WAITING: usize = 8;
 
 /// What was made of a file.
 pub(super) struct Taken {
@@ -25,7 +32,7 @@ pub(super) struct Taken {
 
 /// Decodes and fingerprints a file; gives nothing once it is to stop.
 pub(super) fn take(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     slot: &Arc<Slot>,
     job: &Job,
     audio: Audio,
@@ -81,7 +88,7 @@ impl From<Error> for Trouble {
 }
 
 fn make(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     slot: &Arc<Slot>,
     job: &Job,
     audio: Audio,
@@ -103,16 +110,7 @@ fn make(
     };
     let mut reader = opened?;
     fingerprinter.reset();
-    let read = loop {
-        if !slot.beat(shared) {
-            return Ok(None);
-        }
-        match reader.next_block() {
-            Ok(Some(block)) => fingerprinter.push(block, stft.sample_rate),
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
+    let Some(read) = push_all(shared, slot, &mut reader, fingerprinter) else { return Ok(None) };
     let report = reader.report();
     *decoded_s = report.decoded_s;
     let made = read.and_then(|()| fingerprinter.finish());
@@ -135,6 +133,53 @@ fn make(
     };
     let tags = info.tags.clone();
     Ok(Some(Taken { tags, fingerprint, quality, report, hash: None, took: Duration::ZERO }))
+}
+
+/// Decodes all of a file into a fingerprinter; gives nothing once it is to stop.
+///
+/// While a worker has nothing to do, the blocks of a long file go to another thread, which analyses them as
+/// they come: in the same order, so that the fingerprint is the same.
+fn push_all(
+    shared: &Arc<Shared>,
+    slot: &Slot,
+    reader: &mut AudioReader,
+    fingerprinter: &mut Fingerprinter,
+) -> Option<Result<(), Error>> {
+    let rate = fingerprinter.config().stft.sample_rate;
+    let mut samples = 0;
+    while rate.seconds(samples) < LONG_S || !slot.borrow_worker(shared) {
+        if !slot.beat(shared) {
+            return None;
+        }
+        match reader.next_block() {
+            Ok(Some(block)) => {
+                samples += block.len() as u64;
+                fingerprinter.push(block, rate);
+            }
+            Ok(None) => return Some(Ok(())),
+            Err(error) => return Some(Err(error)),
+        }
+    }
+    thread::scope(|scope| {
+        let (blocks, to_analyse) = sync_channel::<Vec<f32>>(BLOCKS_WAITING);
+        let analyse = move || to_analyse.iter().for_each(|block| fingerprinter.push(&block, rate));
+        let analyser = thread::Builder::new().name("earmark analyser".into());
+        if let Err(error) = analyser.spawn_scoped(scope, analyse) {
+            return Some(Err(Error::Read(error)));
+        }
+        loop {
+            if !slot.beat(shared) {
+                return None;
+            }
+            match reader.next_block() {
+                // It ends before the blocks do only if it panics, which the scope passes on.
+                Ok(Some(block)) if blocks.send(block.to_vec()).is_err() => return None,
+                Ok(Some(_)) => {}
+                Ok(None) => return Some(Ok(())),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    })
 }
 
 fn kind_of(error: &Error) -> FailureKind {

@@ -1,12 +1,12 @@
 //! Finds where stretches of one recording are in others, through the index.
 
-use super::line::{Aligner, Line};
+use super::line::{Aligner, Line, Side};
 use crate::config::Config;
 use crate::error::Result;
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::{Peak, STEPS};
-use crate::search::{MatchConfig, SpeedRange, candidates};
-use crate::store::Store;
+use crate::search::{MatchConfig, SpeedRange, rarest};
+use crate::store::{Reader, Store};
 use crate::units::TrackId;
 use std::ops::Range;
 
@@ -15,10 +15,12 @@ pub(super) const STRETCH_S: f64 = 15.0;
 /// Ratios are assumed so far apart, as logarithms.
 const RUNG: f64 = 0.008;
 /// The strongest peaks of a stretch are looked up, below this rank,
-const RANK: u8 = 4;
+const RANK: u8 = 2;
 /// with so many targets each. At other speeds, they end at this bin.
-const FAN_OUT: usize = 3;
+const FAN_OUT: usize = 2;
 const HIGHEST_BIN: u32 = 256;
+/// Of their landmarks, the rarest that hold so many votes count: a larger collection costs no more.
+const VOTES: u64 = 30_000;
 /// Candidates that are looked at.
 const MOST: usize = 64;
 /// Of the weight that a stretch has where it comes from, a copy has at least this share,
@@ -34,6 +36,25 @@ pub(super) struct Found {
     pub line: Line,
     /// The middle of the stretch.
     pub at_s: f64,
+    /// Share of the peaks of half of the stretch that the track has, 0 to 1.
+    pub agreement: f64,
+}
+
+/// A recording of a library, as it is laid beside others.
+pub(super) struct Recording {
+    pub peaks: Vec<Peak>,
+    pub duration_s: f64,
+}
+
+impl Recording {
+    pub fn of(reader: &Reader, id: TrackId) -> Result<Self> {
+        let (peaks, duration_s) = reader.peaks(id)?;
+        Ok(Self { peaks, duration_s })
+    }
+
+    pub fn side(&self) -> Side<'_> {
+        Side { peaks: &self.peaks, duration_s: self.duration_s }
+    }
 }
 
 /// Looks up stretches in a store.
@@ -104,10 +125,10 @@ impl<'s, S: Store + ?Sized> Joiner<'s, S> {
         let at_s = start_s + STRETCH_S / 2.0;
         Ok(found
             .into_iter()
-            .map(|(track, line): (TrackId, Line)| {
+            .map(|(track, line, agreement): (TrackId, Line, f64)| {
                 // From the stretch's own time to the recording's.
                 let offset = line.offset - line.ratio * f64::from(from);
-                Found { track, line: Line { offset, ..line }, at_s }
+                Found { track, line: Line { offset, ..line }, at_s, agreement }
             })
             .collect())
     }
@@ -119,14 +140,14 @@ impl<'s, S: Store + ?Sized> Joiner<'s, S> {
         ratio: f64,
         least: f64,
         skip: &dyn Fn(TrackId) -> bool,
-        found: &mut Vec<(TrackId, Line)>,
+        found: &mut Vec<(TrackId, Line, f64)>,
     ) -> Result<f64> {
         if landmarks.len() < 16 {
             return Ok(0.0);
         }
         let block_steps = f64::from(self.config.block_frames() * STEPS);
         let length = f64::from(stretch.last().map_or(0, |p| p.time)) * ratio / block_steps;
-        let all = candidates(self.store, landmarks, &self.search, MOST)?;
+        let all = rarest(self.store, landmarks, &self.search, VOTES, MOST)?;
         let heaviest = f64::from(all.first().map_or(0, |c| c.weight));
         let least = least.max(LEAST_SHARE * heaviest);
         for candidate in all {
@@ -150,7 +171,8 @@ impl<'s, S: Store + ?Sized> Joiner<'s, S> {
                 let rough = Line { ratio, offset: rough * block_steps };
                 let line = self.aligner.find(stretch, &excerpt.peaks, rough, 1.25 * block_steps);
                 if let Some(line) = line {
-                    found.push((excerpt.track, line));
+                    let agreement = self.aligner.agreement(stretch, &excerpt.peaks, line);
+                    found.push((excerpt.track, line, agreement));
                 }
             }
         }

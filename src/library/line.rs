@@ -7,14 +7,9 @@ use crate::search::Span;
 
 /// Steps of a peak's time or frequency as a number.
 const STEP: f64 = STEPS as f64;
-/// A stretch in which this many nats speak against it ends before them,
-const DROP: f64 = 14.0;
-/// and one of less evidence is none.
-const LEAST: f64 = 30.0;
-/// Peaks of a copy are hit with a probability of this at least.
-const HIT: f64 = 0.35;
-/// Where a stretch ends so close to an end of a recording, it reaches it.
-const SNAP_S: f64 = 0.75;
+
+mod extending;
+mod parts;
 
 /// `t_b = ratio · t_a + offset`, in steps; frequencies of `a` are `ratio` times those of `b`. So `ratio` is the
 /// speed of `a` as a multiple of that of `b`.
@@ -238,186 +233,15 @@ impl Aligner {
         hits
     }
 
-    /// All that two recordings have in common along a line that is known in one place, `at_s` in `a`. The line
-    /// is made better on the way from there.
-    pub fn extend(&self, a: Side<'_>, b: Side<'_>, line: Line, at_s: f64) -> Joint {
-        let within = |line: Line, from_s: f64, to_s: f64| {
-            let (from, to) = (self.steps(from_s), self.steps(to_s));
-            let cut = |p: &[Peak], from: f64, to: f64| {
-                let first = p.partition_point(|p| f64::from(p.time) < from);
-                let end = p.partition_point(|p| f64::from(p.time) < to);
-                first..end.max(first)
-            };
-            let slack = 8.0 * STEP;
-            let ra = cut(a.peaks, from, to);
-            let at = |t: f64| line.ratio * t + line.offset;
-            let rb = cut(b.peaks, at(from) - slack, at(to) + slack);
-            (&a.peaks[ra], &b.peaks[rb])
-        };
-        let mut line = line;
-        let mut reach_s = 20.0;
-        let longest_s = a.duration_s.max(at_s) + 1.0;
-        loop {
-            let (pa, pb) = within(line, at_s - reach_s, at_s + reach_s);
-            for time in [2.0, 1.25, 1.0] {
-                let reach = Reach { time: time * STEP, bin: 8.0 };
-                if let Some(better) = self.fit(pa, pb, line, reach, reach_s) {
-                    line = better;
-                }
-            }
-            if reach_s > longest_s {
-                break;
-            }
-            reach_s *= 2.0;
-        }
-        let parts = self.parts(a, b, line);
-        Joint { line, parts }
-    }
-
-    /// Least squares through the times of the peaks that a line hits.
-    fn fit(&self, a: &[Peak], b: &[Peak], line: Line, reach: Reach, reach_s: f64) -> Option<Line> {
-        let hits = self.hits(a, b, line, reach, false);
-        if hits.len() < 12 {
-            return None;
-        }
-        let n = hits.len() as f64;
-        let ta = |i: usize| f64::from(a[i].time);
-        let mean = hits.iter().map(|&(i, _)| ta(i)).sum::<f64>() / n;
-        let mut errors: Vec<(f64, f64)> = (hits.iter())
-            .map(|&(i, j)| (ta(i) - mean, f64::from(b[j].time) - line.ratio * ta(i) - line.offset))
-            .collect();
-        let mut all: Vec<f64> = errors.iter().map(|e| e.1).collect();
-        let middle = median(&mut all);
-        // What is hit by chance is spread evenly, the rest close together.
-        errors.retain(|e| (e.1 - middle).abs() <= reach.time / 2.0);
-        let n = errors.len() as f64;
-        if n < 8.0 {
-            return None;
-        }
-        let (sx, sy) = errors.iter().fold((0.0, 0.0), |s, e| (s.0 + e.0, s.1 + e.1));
-        let (mx, my) = (sx / n, sy / n);
-        let (mut sxx, mut sxy) = (0.0, 0.0);
-        for e in &errors {
-            sxx += (e.0 - mx).powi(2);
-            sxy += (e.0 - mx) * (e.1 - my);
-        }
-        // A short stretch says little of the ratio: it must be worth a frame at its ends.
-        let span = reach_s / self.hop_s * STEP;
-        let slope = if sxx > n * (span / 20.0).powi(2) { sxy / sxx } else { 0.0 };
-        let slope = slope.clamp(-0.003, 0.003);
-        let ratio = line.ratio + slope;
-        let at = mean + mx;
-        let offset = line.ratio * at + line.offset + my - ratio * at;
-        Some(Line { ratio, offset })
-    }
-
-    /// The stretches of both that go together along a line.
-    fn parts(&self, a: Side<'_>, b: Side<'_>, line: Line) -> Vec<Part> {
+    /// Share of the peaks of `a` that `b` has along a line, 0 to 1: in the first or in the second half of `a`,
+    /// whichever has more, for `b` may begin or end on the way.
+    pub fn agreement(&self, a: &[Peak], b: &[Peak], line: Line) -> f64 {
         let reach = Reach { time: STEP, bin: 8.0 };
-        let hits = self.hits(a.peaks, b.peaks, line, reach, false);
-        let back = line.reversed();
-        let back_hits = self.hits(b.peaks, a.peaks, back, reach, false);
-        let by_chance = |peaks: &[Peak], others: &[Peak], line: Line| {
-            let shifts = [-67.0, -43.0, 37.0, 61.0].map(|frames| frames * STEP);
-            let count = |shift: f64| {
-                let line = Line { offset: line.offset + shift, ..line };
-                self.hits(peaks, others, line, reach, false).len()
-            };
-            let all: usize = shifts.into_iter().map(count).sum();
-            (all as f64 / (shifts.len() * peaks.len().max(1)) as f64).clamp(0.01, 0.2)
+        let (first, second) = a.split_at(a.len() / 2);
+        let share = |half: &[Peak]| {
+            self.hits(half, b, line, reach, false).len() as f64 / half.len().max(1) as f64
         };
-        let chance = by_chance(a.peaks, b.peaks, line);
-        let chance_back = by_chance(b.peaks, a.peaks, back);
-        // The peaks of both, in the time of `a`.
-        let mut marks: Vec<(f64, bool, bool)> = Vec::new();
-        let mark = |peaks: &[Peak], hits: &[(usize, usize)]| {
-            let mut marks = vec![false; peaks.len()];
-            hits.iter().for_each(|hit| marks[hit.0] = true);
-            marks
-        };
-        let end = |side: Side<'_>| side.peaks.last().map_or(0.0, |p| f64::from(p.time));
-        let (end_a, end_b) = (end(a), end(b));
-        for (p, hit) in a.peaks.iter().zip(mark(a.peaks, &hits)) {
-            let t = f64::from(p.time);
-            if (-STEP..=end_b + STEP).contains(&(line.ratio * t + line.offset)) {
-                marks.push((t, hit, true));
-            }
-        }
-        for (p, hit) in b.peaks.iter().zip(mark(b.peaks, &back_hits)) {
-            let t = back.ratio * f64::from(p.time) + back.offset;
-            if (-STEP..=end_a + STEP).contains(&t) {
-                marks.push((t, hit, false));
-            }
-        }
-        marks.sort_by(|x, y| x.0.total_cmp(&y.0));
-        let worth = |hit: bool, of_a: bool| {
-            let chance = if of_a { chance } else { chance_back };
-            let p = HIT.max(2.0 * chance);
-            // Peaks of both tell of the same sound: half of each counts.
-            0.5 * if hit { (p / chance).ln() } else { ((1.0 - p) / (1.0 - chance)).ln() }
-        };
-        let mut parts = Vec::new();
-        let (mut sum, mut top, mut begin, mut end) = (0.0, 0.0, 0, 0);
-        let close = |begin: usize, end: usize, top: f64, parts: &mut Vec<Part>| {
-            if top >= LEAST {
-                parts.push(self.part(a, b, line, &marks[begin..=end], top));
-            }
-        };
-        for (i, &(_, hit, of_a)) in marks.iter().enumerate() {
-            if sum <= 0.0 {
-                (sum, top, begin) = (0.0, 0.0, i);
-            }
-            sum += worth(hit, of_a);
-            if sum > top {
-                (top, end) = (sum, i);
-            }
-            if top - sum > DROP || (sum <= 0.0 && top > 0.0) {
-                close(begin, end, top, &mut parts);
-                (sum, top) = (0.0, 0.0);
-            }
-        }
-        if top > 0.0 {
-            close(begin, end, top, &mut parts);
-        }
-        parts
-    }
-
-    fn part(
-        &self,
-        a: Side<'_>,
-        b: Side<'_>,
-        line: Line,
-        marks: &[(f64, bool, bool)],
-        evidence: f64,
-    ) -> Part {
-        let share = |of_a: bool| {
-            let of = marks.iter().filter(|m| m.2 == of_a);
-            let hits = of.clone().filter(|m| m.1).count();
-            hits as f64 / of.count().max(1) as f64
-        };
-        // A peak speaks for the whole of its window; half of it, not to claim too much.
-        let half_s = self.first_frame_s / 2.0;
-        let first = marks.first().map_or(0.0, |m| m.0);
-        let last = marks.last().map_or(0.0, |m| m.0);
-        let mut from_s = (self.seconds(first) - half_s).max(0.0);
-        let mut to_s = (self.seconds(last) + half_s).min(a.duration_s);
-        // Where either begins, so does what they have in common.
-        let back = line.reversed();
-        let earliest_s = self.across_s(back, 0.0).max(0.0);
-        let latest_s = self.across_s(back, b.duration_s).min(a.duration_s);
-        if from_s - earliest_s < SNAP_S {
-            from_s = earliest_s;
-        }
-        if latest_s - to_s < SNAP_S {
-            to_s = latest_s;
-        }
-        let across = |s: f64| self.across_s(line, s).clamp(0.0, b.duration_s);
-        Part {
-            a: Span { start_s: from_s, end_s: to_s },
-            b: Span { start_s: across(from_s), end_s: across(to_s) },
-            agreement: share(true).min(share(false)),
-            evidence,
-        }
+        share(first).max(share(second))
     }
 }
 

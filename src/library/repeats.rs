@@ -1,8 +1,8 @@
 //! Stretches that occur several times, in one recording or across them: jingles, advertisements, loops.
 
 use super::Library;
-use super::joining::{Joiner, STRETCH_S};
-use super::line::{Line, Side};
+use super::joining::{Joiner, Recording, STRETCH_S};
+use super::line::Line;
 use super::pipeline::lock;
 use crate::error::Result;
 use crate::search::{Span, SpeedRange};
@@ -64,11 +64,11 @@ pub(super) fn repeats(library: &Library, options: &RepeatOptions) -> Result<Vec<
     let failed = Mutex::new(None);
     let next = AtomicUsize::new(0);
     let one = |i: usize| -> Result<()> {
-        let own = reader.fingerprint(tracks[i].id)?;
+        let own = Recording::of(&reader, tracks[i].id)?;
         let mut lines: HashMap<usize, Vec<Line>> = HashMap::new();
         let mut start_s = 0.0;
-        while start_s == 0.0 || start_s + STRETCH_S / 2.0 < own.duration_s() {
-            for found in joiner.find(own.peaks(), start_s, false, &|_| false)? {
+        while start_s == 0.0 || start_s + STRETCH_S / 2.0 < own.duration_s {
+            for found in joiner.find(&own.peaks, start_s, false, &|_| false)? {
                 let Some(&j) = number.get(&found.track) else { continue };
                 let at = joiner.aligner.steps(found.at_s);
                 let on = |line: &Line| line.ratio * at + line.offset;
@@ -82,15 +82,13 @@ pub(super) fn repeats(library: &Library, options: &RepeatOptions) -> Result<Vec<
                 {
                     continue;
                 }
-                let theirs = reader.fingerprint(found.track)?;
-                let side = |f: &'_ crate::fingerprint::Fingerprint| f.duration_s();
-                let (a_s, b_s) = (side(&own), side(&theirs));
-                let a = Side { peaks: own.peaks(), duration_s: a_s };
-                let b = Side { peaks: theirs.peaks(), duration_s: b_s };
+                let theirs = Recording::of(&reader, found.track)?;
+                let (a, b) = (own.side(), theirs.side());
                 let joint = joiner.aligner.extend(a, b, found.line, found.at_s);
                 known.push(joint.line);
                 let common_s: f64 = joint.parts.iter().map(|part| part.a.length_s()).sum();
-                if j != i && common_s / a_s.max(b_s) >= options.share_same {
+                if j != i && common_s / own.duration_s.max(theirs.duration_s) >= options.share_same
+                {
                     continue;
                 }
                 let good = joint.parts.iter().filter(|part| {

@@ -4,25 +4,22 @@ use super::Library;
 use super::ledger::{Entry, Ledger, Outcome, Stamp};
 use super::options::SyncOptions;
 use super::paths::shown;
-use super::pipeline::{self, Event, Failed, Job, Setup, lock};
+use super::pipeline::{self, Event, Job, Setup};
 use super::progress::Progress;
-use super::report::{Action, Failure, FailureKind, FileDone, Plan, SyncReport};
+use super::report::{Plan, SyncReport};
 use super::scan::{Found, Scan, scan};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::Writer;
-use crate::tags::TrackInfo;
 use crate::tags::track_name;
 use crate::units::TrackId;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-/// Times are believed only so long after they were set.
-fn now() -> SystemTime {
-    SystemTime::now()
-}
+mod leaving;
+mod settling;
 
 pub(super) fn sync(
     library: &Library,
@@ -238,238 +235,6 @@ impl<'a> Sync<'a> {
         })?;
         self.report.left += left;
         Ok(again)
-    }
-
-    fn entry(&self, job: &Job, modified: Stamp, hash: Option<u128>, outcome: Outcome) -> Entry {
-        // It may have been changed since it was found, or be changed with the same time.
-        Entry { size: job.size, modified, fresh: modified.is_fresh(now()), hash, outcome }
-    }
-
-    fn set(&mut self, path: &Path, entry: Entry) {
-        if let Some(id) = entry.track() {
-            *self.names.entry(id).or_insert(0) += 1;
-            if let Some(hash) = entry.hash {
-                lock(&self.known).entry(hash).or_insert_with(|| path.into());
-            }
-        }
-        self.ledger.files.insert(path.into(), entry);
-        self.ledger_changed = true;
-        self.uncommitted += 1;
-    }
-
-    fn tell(&mut self, path: &Path, file: FileDone) {
-        self.report.count(path, &file);
-        self.progress.done(path, &file);
-    }
-
-    /// A file whose content is known. Gives whether that could be made use of.
-    fn follow(&mut self, job: &Job, modified: Stamp, hash: u128) -> Result<bool> {
-        let old = self.ledger.files.get(&job.path);
-        if let Some(old) = old.filter(|old| old.hash == Some(hash)) {
-            let outcome = old.outcome.clone();
-            let entry = self.entry(job, modified, Some(hash), outcome);
-            // As a fresh file stays fresh for two seconds only, this is seldom.
-            self.ledger.files.insert(job.path.clone(), entry);
-            self.ledger_changed = true;
-            self.uncommitted += 1;
-            self.tell(&job.path, FileDone::new(Action::Touched, job.size));
-            return Ok(true);
-        }
-        let Some(other) = lock(&self.known).get(&hash).cloned() else { return Ok(false) };
-        let Some(entry) = self.ledger.files.get(&other).filter(|e| e.hash == Some(hash)) else {
-            return Ok(false);
-        };
-        let Outcome::Track(id, quality) = entry.outcome.clone() else { return Ok(false) };
-        let gone = std::fs::symlink_metadata(&other)
-            .is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound)
-            && !self.unavailable.iter().any(|root| other.starts_with(root));
-        self.release(&job.path)?;
-        let entry = self.entry(job, modified, Some(hash), Outcome::Track(id, quality));
-        self.set(&job.path, entry);
-        let action = if gone { Action::Moved } else { Action::Copied };
-        if gone {
-            self.forget(&other)?;
-        }
-        self.tell(&job.path, FileDone::new(action, job.size));
-        Ok(true)
-    }
-
-    /// A file that was decoded.
-    fn take(&mut self, job: &Job, modified: Stamp, taken: super::decoding::Taken) -> Result<()> {
-        let audio_s = taken.fingerprint.duration_s();
-        let done =
-            |action| FileDone { audio_s, took: taken.took, ..FileDone::new(action, job.size) };
-        if !taken.report.is_complete() {
-            self.report.partial += 1;
-            self.progress.noted(&job.path, &format!("read in part: {}", taken.report));
-        }
-        // Two files with the same content may have been under way at the same time.
-        let twin = taken.hash.and_then(|hash| lock(&self.known).get(&hash).cloned());
-        let twin = twin.filter(|twin| *twin != job.path).and_then(|twin| {
-            self.ledger.files.get(&twin).filter(|e| e.hash == taken.hash).and_then(Entry::track)
-        });
-        let replaced = self.ledger.files.get(&job.path).is_some_and(|e| e.track().is_some());
-        self.release(&job.path)?;
-        let (id, action) = match twin {
-            Some(id) if self.names.contains_key(&id) => (id, Action::Copied),
-            _ => {
-                let info = TrackInfo { name: track_name(&job.path), tags: taken.tags };
-                // What a killed run left has that name, too.
-                let id = match self.writer.replace(info, &taken.fingerprint) {
-                    Ok(id) => id,
-                    Err(
-                        error @ (Error::Corrupt { path: None, .. } | Error::TextTooLong { .. }),
-                    ) => {
-                        let failed = Failed {
-                            kind: FailureKind::Other,
-                            reason: error.to_string(),
-                            decoded_s: audio_s,
-                            hash: taken.hash,
-                        };
-                        return self.fail(job, modified, failed);
-                    }
-                    Err(error) => return Err(error),
-                };
-                (id, if replaced { Action::Replaced } else { Action::Added })
-            }
-        };
-        let entry = self.entry(job, modified, taken.hash, Outcome::Track(id, taken.quality));
-        self.set(&job.path, entry);
-        self.tell(&job.path, done(action));
-        Ok(())
-    }
-
-    fn fail(&mut self, job: &Job, modified: Stamp, failed: Failed) -> Result<()> {
-        let Failed { kind, reason, decoded_s, hash } = failed;
-        let had_track =
-            self.ledger.files.get(&job.path).is_some_and(|entry| entry.track().is_some());
-        let keep = match kind {
-            // It says nothing of the content: what was known of it stays, and it is tried again.
-            FailureKind::Unreadable => true,
-            FailureKind::Stuck => had_track,
-            _ => false,
-        };
-        if !keep {
-            self.release(&job.path)?;
-            let outcome =
-                Outcome::Failed { reason: reason.clone(), kind: kind.number(), decoded_s };
-            let entry = self.entry(job, modified, hash, outcome);
-            self.set(&job.path, entry);
-        }
-        let failure = Failure { path: job.path.clone(), kind, reason, decoded_s };
-        self.progress.failed(&failure);
-        self.report.failures.push(failure);
-        Ok(())
-    }
-
-    /// Takes a path off the list, and its track out of the index, or gives that to another file with the same
-    /// content.
-    fn forget(&mut self, path: &Path) -> Result<()> {
-        self.release(path)?;
-        self.ledger.files.remove(path);
-        self.ledger_changed = true;
-        Ok(())
-    }
-
-    /// A path does not stand for its track any more.
-    fn release(&mut self, path: &Path) -> Result<()> {
-        let Some(entry) = self.ledger.files.get(path) else { return Ok(()) };
-        let hash = entry.hash;
-        let name = track_name(path);
-        let Some(id) = entry.track() else {
-            // What a killed run left.
-            if entry.size == u64::MAX
-                && let Some(id) = self.writer.find(&name)?
-            {
-                self.writer.remove(id)?;
-                self.uncommitted += 1;
-            }
-            return Ok(());
-        };
-        let stand_for = |(other, entry): (&PathBuf, &Entry)| {
-            (other != path && entry.track() == Some(id)).then(|| other.clone())
-        };
-        let shared = self.names.get(&id).is_some_and(|&names| names > 1);
-        let others: Vec<PathBuf> = match shared {
-            true => self.ledger.files.iter().filter_map(stand_for).collect(),
-            false => Vec::new(),
-        };
-        if let Some(entry) = self.ledger.files.get_mut(path) {
-            entry.outcome = Outcome::Removed;
-            entry.hash = None;
-        }
-        if let Some(hash) = hash {
-            let mut known = lock(&self.known);
-            if known.get(&hash).is_some_and(|known| known == path) {
-                match others.iter().min() {
-                    Some(other) => known.insert(hash, other.clone()),
-                    None => known.remove(&hash),
-                };
-            }
-        }
-        self.uncommitted += 1;
-        self.ledger_changed = true;
-        let Some(heir) = others.iter().min() else {
-            self.names.remove(&id);
-            self.writer.remove(id)?;
-            return Ok(());
-        };
-        if let Some(names) = self.names.get_mut(&id) {
-            *names -= 1;
-        }
-        if self.writer.find(&name)? == Some(id) {
-            let new = self.rename(id, heir)?;
-            for other in &others {
-                if let Some(Outcome::Track(id, _)) =
-                    self.ledger.files.get_mut(other).map(|entry| &mut entry.outcome)
-                {
-                    *id = new;
-                }
-            }
-            let names = self.names.remove(&id).unwrap_or(1);
-            self.names.insert(new, names);
-        }
-        Ok(())
-    }
-
-    /// Gives a track the name of another path.
-    fn rename(&mut self, id: TrackId, path: &Path) -> Result<TrackId> {
-        let mut reader = self.library.index().reader();
-        let entry = match reader.track(id)? {
-            Some(entry) => entry,
-            None => {
-                self.writer.commit()?;
-                reader = self.library.index().reader();
-                reader.track(id)?.ok_or(Error::NoSuchTrack { id })?
-            }
-        };
-        let fingerprint = reader.fingerprint(id)?;
-        let info = TrackInfo { name: track_name(path), tags: entry.tags };
-        let new = self.writer.replace(info, &fingerprint)?;
-        self.writer.remove(id)?;
-        Ok(new)
-    }
-
-    /// Removes what is gone, if asked to.
-    fn settle_gone(&mut self, scan: &Scan) -> Result<()> {
-        let there: HashSet<&Path> = scan.files.iter().map(|file| file.path.as_path()).collect();
-        let gone = |path: &PathBuf| {
-            !there.contains(path.as_path())
-                && scan.roots.iter().any(|root| path.starts_with(root))
-                && !self.unavailable.iter().any(|root| path.starts_with(root))
-        };
-        let mut gone: Vec<PathBuf> =
-            self.ledger.files.keys().filter(|path| gone(path)).cloned().collect();
-        gone.sort_unstable();
-        if !self.options.prune {
-            self.report.gone = gone.len() as u64;
-            return Ok(());
-        }
-        for path in gone {
-            self.forget(&path)?;
-            self.report.pruned += 1;
-        }
-        Ok(())
     }
 
     /// Makes what was done so far last: the index first, then what is known of the files.

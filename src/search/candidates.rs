@@ -105,9 +105,20 @@ pub fn candidates(
     config: &MatchConfig,
     most: usize,
 ) -> Result<Vec<Candidate>> {
+    rarest(store, landmarks, config, u64::MAX, most)
+}
+
+/// As [`candidates`], by the rarest landmarks only, which hold at most so many votes.
+pub(crate) fn rarest(
+    store: &(impl Store + ?Sized),
+    landmarks: &[Landmark],
+    config: &MatchConfig,
+    votes: u64,
+    most: usize,
+) -> Result<Vec<Candidate>> {
     let totals = store.totals()?;
     let found = store.look_up(landmarks, config.probe_steps)?;
-    let votes = Votes::new(landmarks, &found, &totals, u64::MAX);
+    let votes = Votes::new(landmarks, &found, &totals, votes);
     Ok(votes.heaviest(&Scope::all(&totals), most))
 }
 

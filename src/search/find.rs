@@ -5,7 +5,7 @@ use super::candidates::{Candidate, Scope, Votes};
 use super::config::{MatchConfig, TrackFilter};
 use super::decision::{Gathered, RETUNED, SIGNIFICANT, WEIGHED};
 use super::findings::{self, Clip, Findings};
-use super::places::{ClipPeaks, excerpt_under, excerpts};
+use super::places::{ClipPeaks, excerpts};
 use super::playback::Playback;
 use super::ranking::{Ranked, rank};
 use super::strength::{Verified, glance, locate, sort, verify};
@@ -16,10 +16,16 @@ use crate::fingerprint::Query;
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::Peak;
 use crate::store::{Found, Store, Totals};
-use crate::units::{STEPS, TrackId};
+use crate::units::TrackId;
 use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
+
+pub(super) use known::find_at;
+#[cfg(feature = "library")]
+pub(crate) use known::find_placed;
+
+mod known;
 
 /// How many places are taken how far.
 #[derive(Clone, Copy)]
@@ -103,26 +109,6 @@ pub(super) fn is_certain(findings: &[Findings], alarms: f64) -> Result<bool> {
 /// Says whether a look was enough.
 type IsEnough<'e> = &'e mut dyn FnMut(Findings, f64) -> Result<bool>;
 
-/// As [`find`], at one place only, of which all evidence is weighed.
-pub(super) fn find_at(
-    store: &(impl Store + ?Sized),
-    query: &Query,
-    track: TrackId,
-    offset_s: f64,
-    config: &MatchConfig,
-) -> Result<Findings> {
-    checked(store, query, config)?;
-    let first = store.first_look(&[], 0, &[track])?;
-    let blocks = first.blocks.into_iter().next().unwrap_or_default();
-    if blocks.is_empty() {
-        return Err(Error::NoSuchTrack { id: track });
-    }
-    let query = &query.calibrated(config.calibration_for(&first.totals)?);
-    let scope = Scope::all(&first.totals);
-    let finder = Finder { store, totals: &first.totals, scope, query, config };
-    with_names(store, finder.find_at(&blocks, offset_s)?)
-}
-
 /// Checks that query and store go together. Gives the store's analysis.
 fn checked(
     store: &(impl Store + ?Sized),
@@ -203,21 +189,6 @@ impl<S: Store + ?Sized> Finder<'_, S> {
             tuned = self.tune(&verified, looked_at, enough)?;
         }
         Ok(self.findings(&verified, looked_at, tuned))
-    }
-
-    fn find_at(&self, blocks: &Range<u32>, offset_s: f64) -> Result<Findings> {
-        let Self { store, totals, query, .. } = self;
-        let offset_steps = offset_s / totals.config.stft.hop_s() * f64::from(STEPS);
-        let offset_steps = offset_steps.round().clamp(-1e15, 1e15) as i64;
-        let frames = query.levels().frames();
-        let excerpt = excerpt_under(*store, totals, blocks, offset_steps, frames)?;
-        let mut verified = Vec::new();
-        if let Some(excerpt) = excerpt {
-            let (votes, pivot_steps, playback) = (0, 0, Playback::UNCHANGED);
-            let alignment = Alignment { excerpt, offset_steps, votes, pivot_steps, playback };
-            verified.push(self.with_all_evidence(verify(query, alignment)));
-        }
-        Ok(self.findings(&verified, self.usual_places(), Vec::new()))
     }
 
     /// The places at the track's own speed, with all their evidence, the strongest first; and how many
@@ -322,6 +293,19 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         v
     }
 
+    /// A place at another speed with all its evidence.
+    fn weigh_tuned(&self, alignment: Alignment) -> Verified {
+        let Self { totals, query, config, .. } = self;
+        // The choice among so many speeds is chance's, too.
+        let choices = (1.0 + ladder::assumed(config.speed) as f64).log10();
+        let frames = 0..query.levels().frames();
+        let peaks = on_clip(&alignment, &frames, first_bin_steps(&totals.config));
+        let evidence = query.levels().weigh(&peaks, LEAD, frames);
+        let mut v = locate(query, alignment, &peaks, LEAD, &evidence);
+        v.add_evidence(query, &peaks, LEAD, totals.config.stft.first_bin());
+        Verified { strength: v.strength - choices, ..v }
+    }
+
     /// Places with which the law was fitted: what is found at a glance is judged as if so many had been
     /// looked at.
     fn usual_places(&self) -> u64 {
@@ -377,20 +361,9 @@ impl<S: Store + ?Sized> Finder<'_, S> {
     ) -> Result<Vec<(Verified, bool)>> {
         let Self { store, totals, scope, query, config } = self;
         let first_bin_steps = first_bin_steps(&totals.config);
-        let first_bin = totals.config.stft.first_bin();
-        // The choice among so many speeds is chance's, too.
-        let choices = (1.0 + ladder::assumed(config.speed) as f64).log10();
-        let weigh_tuned = |alignment: Alignment| {
-            let frames = 0..query.levels().frames();
-            let peaks = on_clip(&alignment, &frames, first_bin_steps);
-            let evidence = query.levels().weigh(&peaks, LEAD, frames);
-            let mut v = locate(query, alignment, &peaks, LEAD, &evidence);
-            v.add_evidence(query, &peaks, LEAD, first_bin);
-            Verified { strength: v.strength - choices, ..v }
-        };
         let retune = |v: &Verified| {
             let tuned = tuning::retune(query, v.alignment.clone(), config.speed, first_bin_steps);
-            tuned.map(|alignment| (weigh_tuned(alignment), false)).collect::<Vec<_>>()
+            tuned.map(|alignment| (self.weigh_tuned(alignment), false)).collect::<Vec<_>>()
         };
         // Sub-fingerprints may agree where the peaks, at another pitch or tempo, do not.
         let findings = [self.findings(verified, looked_at, Vec::new())];
@@ -409,7 +382,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         if !found {
             let rungs = ladder::ladder(*store, totals, scope, query, config)?;
             let rungs = tuning::tune(query, rungs, first_bin_steps).into_iter();
-            tuned.extend(rungs.map(|alignment| (weigh_tuned(alignment), true)));
+            tuned.extend(rungs.map(|alignment| (self.weigh_tuned(alignment), true)));
         }
         Ok(tuned)
     }

@@ -28,6 +28,12 @@ impl Law {
         }
     }
 
+    /// The same, as if as many places had been looked at as the law was fitted with.
+    #[must_use]
+    pub(crate) fn of_usual_places(self) -> Self {
+        Self { share: 1.0, ..self }
+    }
+
     /// The strength that the strongest false place usually has in a clip of this length.
     #[must_use]
     pub fn usual_rival(&self) -> f64 {

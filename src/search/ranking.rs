@@ -34,10 +34,14 @@ pub(crate) struct Ranked<'p> {
 /// strongest rival, wherever that ranks. Gives those with at most `max_false_alarms`, the fewest
 /// first.
 pub(crate) fn judge<'p>(places: &'p [Place], law: &Law, max_false_alarms: f64) -> Vec<Judged<'p>> {
-    let possible = |p: &&Place| law.false_alarms(p.strength, p.coherence, 0.0) <= max_false_alarms;
+    // At other speeds, far more places are looked at than at the track's own, where there may be none at all.
+    let of_ladder = law.of_usual_places();
+    let law_of = |place: &Place| if place.from_ladder { &of_ladder } else { law };
+    let possible =
+        |p: &&Place| law_of(p).false_alarms(p.strength, p.coherence, 0.0) <= max_false_alarms;
     let judged = places.iter().filter(possible).map(|place| {
         let rival = rival(place, places, law);
-        let false_alarms = law.false_alarms(place.strength, place.coherence, rival);
+        let false_alarms = law_of(place).false_alarms(place.strength, place.coherence, rival);
         Judged { place, false_alarms, rival }
     });
     let mut judged: Vec<Judged> = judged.filter(|j| j.false_alarms <= max_false_alarms).collect();
@@ -224,6 +228,20 @@ mod tests {
     fn alarms(places: &[Place], track: u32) -> f64 {
         let judged = judge(places, &law(), f64::INFINITY);
         judged.iter().find(|j| j.place.track.0 == track).unwrap().false_alarms
+    }
+
+    /// Where no landmark goes together with the track at its own speed, no place was looked at there.
+    #[test]
+    fn places_at_other_speeds_are_judged_as_if_many_had_been_looked_at() {
+        let few = Law::new(Calibration::default().law, 5.0, 1.0, 100.0, 0);
+        let alarms = |law: &Law, from_ladder: bool| {
+            let places = [Place { from_ladder, ..place(1, 9.0, &[1, 2]) }];
+            judge(&places, law, f64::INFINITY)[0].false_alarms
+        };
+        assert!(alarms(&law(), true) > 0.0);
+        assert_eq!(alarms(&few, true), alarms(&law(), true));
+        assert_eq!(alarms(&law(), false), alarms(&law(), true));
+        assert_eq!(alarms(&few, false), 0.0);
     }
 
     #[test]

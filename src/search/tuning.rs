@@ -74,6 +74,12 @@ pub(crate) fn retune(
     })
 }
 
+/// An alignment whose speed is nearly known, at the speed that fits it best.
+pub(crate) fn settle(query: &Query, alignment: Alignment, first_bin_steps: f64) -> Alignment {
+    let log_ratio = alignment.playback.pitch.ln();
+    narrow(query, Rung { change: Change::Speed, log_ratio, alignment }, first_bin_steps)
+}
+
 fn step(change: Change) -> f64 {
     match change {
         Change::Tempo => TEMPO_STEP,

@@ -1,5 +1,6 @@
 //! Files that come, change, move and go.
 
+use crate::common::music_at;
 use crate::{Heard, Place, options, pruning, wav};
 use earmark::library::SyncReport;
 use std::fs;
@@ -286,4 +287,21 @@ fn the_report_says_the_same_in_json() {
         text.contains("1 added, 1 failed") && text.contains("b.wav: not an audio file"),
         "{text}"
     );
+}
+
+/// A file that is longer than a minute is analysed by a worker of its own where there is one.
+#[test]
+fn a_long_file_has_the_same_fingerprint_whatever_the_workers() {
+    let place = Place::empty();
+    place.write("long.wav", &wav(&music_at(8000, 150.0, 3)));
+    let mut fingerprinter = earmark::Fingerprinter::new(earmark::Config::default()).unwrap();
+    let want = fingerprinter.fingerprint_file(place.path("long.wav")).unwrap().value;
+    for workers in [1, 2, 5] {
+        let mut options = options();
+        options.workers = workers;
+        let _ = std::fs::remove_dir_all(&place.library);
+        place.sync(&options);
+        let made = place.content().remove("long.wav").unwrap().unwrap();
+        assert_eq!(made, want.to_bytes().unwrap(), "{workers} workers");
+    }
 }

@@ -116,11 +116,12 @@ fn a_file_that_hangs_is_given_up_and_the_others_are_done() {
 fn a_file_larger_than_what_is_read_ahead_fails_in_the_same_ways() {
     let place = good_and_odd();
     place.write("5.wav", &wav(&crate::common::music_at(8000, 1200.0, 9)[..9_000_000]));
-    for (act, kind) in
-        [(hang as fn() -> _, FailureKind::Stuck), (panic as fn() -> _, FailureKind::Panicked)]
-    {
+    let hangs = (hang as fn() -> _, FailureKind::Stuck);
+    let panics = (panic as fn() -> _, FailureKind::Panicked);
+    // With two workers, the file is analysed by one while the other decodes it.
+    for ((act, kind), workers) in [(hangs, 1), (panics, 1), (hangs, 2), (panics, 2)] {
         let mut options = with_odd("5.wav", act);
-        (options.readers, options.workers, options.retry) = (1, 1, true);
+        (options.readers, options.workers, options.retry) = (1, workers, true);
         let heard = Heard::default();
         let library = earmark::library::LibraryOptions::default().memory_bytes(32_000_000);
         let library = library.open_or_create(&place.library).unwrap();

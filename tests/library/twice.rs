@@ -42,7 +42,10 @@ fn copies_are_grouped_with_their_spans_and_different_songs_are_not() {
     mix.extend(music(90.0, 601));
     place.write("d/mix.wav", &wav(&mix));
     place.write("d/second.wav", &wav(&music(50.0, 600)));
-    place.sync(&options());
+    // Of copies that are as good as each other, the first to be done is the best.
+    let mut options = options();
+    options.workers = 1;
+    place.sync(&options);
     let library = place.open();
     let groups = library.duplicates(&DuplicateOptions::default(), &|_, _| {}).unwrap();
     let mut found: Vec<Vec<String>> = groups.iter().map(|group| names(&place, group)).collect();
@@ -66,7 +69,8 @@ fn copies_are_grouped_with_their_spans_and_different_songs_are_not() {
             assert!((found - want).abs() < 0.2, "{name}: {pair:?}");
         }
         assert!((pair.speed - speed).abs() < 3e-4, "{name}: {}", pair.speed);
-        assert!(pair.false_alarms < 1e-6 && pair.agreement > 0.35, "{name}: {pair:?}");
+        assert!((1e-60..1e-6).contains(&pair.false_alarms), "{name}: {pair:?}");
+        assert!(pair.agreement > 0.35, "{name}: {pair:?}");
     }
 }
 

@@ -2,10 +2,9 @@
 
 use super::DuplicateOptions;
 use crate::error::Result;
-use crate::fingerprint::Fingerprint;
 use crate::library::grouping::Edge;
-use crate::library::joining::{Found, Joiner, STRETCH_S};
-use crate::library::line::{Joint, Line, Part, Side};
+use crate::library::joining::{Found, Joiner, Recording, STRETCH_S};
+use crate::library::line::{Joint, Line, Part};
 use crate::library::pipeline::lock;
 use crate::store::{Reader, TrackEntry};
 use crate::units::TrackId;
@@ -19,6 +18,9 @@ const STRETCH_EVERY_S: f64 = 50.0;
 const MOST_STRETCHES: usize = 8;
 /// of which so many are looked up at other speeds.
 const MOST_AT_OTHER_SPEEDS: usize = 1;
+
+/// What is asked of a whole is asked of a stretch to this share, for its line is known less well.
+const LEAST_OF_STRETCH: f64 = 0.5;
 
 /// All tracks with what is needed of them.
 pub(super) struct Collection<'a> {
@@ -71,7 +73,7 @@ impl Collection<'_> {
         edges: &Mutex<BTreeMap<(usize, usize), Edge>>,
     ) -> Result<()> {
         let track = &self.tracks[i];
-        let own = self.reader.fingerprint(track.id)?;
+        let own = Recording::of(self.reader, track.id)?;
         let mut tried: HashMap<TrackId, Vec<Line>> = HashMap::new();
         let all = stretches(track.duration_s);
         // Other speeds cost most, and go through the whole of a recording: a few stretches do.
@@ -84,8 +86,11 @@ impl Collection<'_> {
                 _ => true,
             };
             let at_others = k % every == every / 2;
-            let found = joiner.find(own.peaks(), start_s, at_others, &skip)?;
-            for Found { track: other, line, at_s } in found {
+            let found = joiner.find(&own.peaks, start_s, at_others, &skip)?;
+            let least = LEAST_OF_STRETCH * options.least_agreement;
+            for Found { track: other, line, at_s, .. } in
+                found.into_iter().filter(|found| found.agreement >= least)
+            {
                 let Some(&j) = self.number.get(&other) else { continue };
                 // The same line again, as other stretches find it.
                 let at = |l: &Line| l.ratio * joiner.aligner.steps(at_s) + l.offset;
@@ -93,8 +98,8 @@ impl Collection<'_> {
                 if lines.len() >= 4 || lines.iter().any(|l| (at(l) - at(&line)).abs() < 64.0) {
                     continue;
                 }
-                let theirs = self.reader.fingerprint(other)?;
-                let joint = joiner.aligner.extend(side(&own), side(&theirs), line, at_s);
+                let theirs = Recording::of(self.reader, other)?;
+                let joint = joiner.aligner.extend(own.side(), theirs.side(), line, at_s);
                 lines.push(joint.line);
                 let edge = Edge::new(i, j, joint, track.duration_s, self.tracks[j].duration_s);
                 if edge.is_strong(options) {
@@ -137,11 +142,6 @@ impl Edge {
             && weighted / common_s >= options.least_agreement
             && (low >= options.share_same || high >= options.share_inside)
     }
-}
-
-/// A recording as one side of a joint.
-pub(super) fn side(fingerprint: &Fingerprint) -> Side<'_> {
-    Side { peaks: fingerprint.peaks(), duration_s: fingerprint.duration_s() }
 }
 
 /// Where stretches of a recording begin that stand for all of it.

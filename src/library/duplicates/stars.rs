@@ -1,15 +1,15 @@
 //! How the copies of a group go together with the best one.
 
 use super::best::why;
-use super::collection::{Collection, side};
+use super::collection::Collection;
 use super::{DuplicateCopy, DuplicateGroup, DuplicateOptions, DuplicatePair};
 use crate::error::Result;
-use crate::fingerprint::{Fingerprint, Query};
+use crate::fingerprint::Query;
 use crate::library::grouping::Edge;
-use crate::library::joining::Joiner;
+use crate::library::joining::{Joiner, Recording};
 use crate::library::line::Line;
 use crate::peaks::Peak;
-use crate::search::{MatchConfig, Span, SpeedRange, TrackFilter, decide, find};
+use crate::search::{MatchConfig, Span, SpeedRange, decide, find_placed};
 use crate::store::Reader;
 use crate::units::TrackId;
 
@@ -17,6 +17,8 @@ use crate::units::TrackId;
 const MOST_LINES: usize = 4;
 /// The E-value is that of so much of what two have in common.
 const JUDGED_S: f64 = 30.0;
+/// Logarithm of a ratio that counts as the own speed.
+const OWN_SPEED: f64 = 0.003;
 
 impl Collection<'_> {
     /// Groups of copies, the best first, each of which goes together with the best by itself, and not by way of
@@ -108,16 +110,17 @@ impl Collection<'_> {
                 lines.push(line);
             }
         }
-        let (ours, theirs) = (self.reader.fingerprint(best)?, self.reader.fingerprint(other)?);
+        let (ours, theirs) =
+            (Recording::of(self.reader, best)?, Recording::of(self.reader, other)?);
         let mut edge: Option<Edge> = None;
         for line in lines {
             // The middle of what can be in both.
             let back = line.reversed();
             let from_s = joiner.aligner.across_s(back, 0.0).max(0.0);
-            let end_s = joiner.aligner.across_s(back, theirs.duration_s());
-            let at_s = (from_s + end_s.min(ours.duration_s())) / 2.0;
-            let joint = joiner.aligner.extend(side(&ours), side(&theirs), line, at_s);
-            let new = Edge::new(a, b, joint, ours.duration_s(), theirs.duration_s());
+            let end_s = joiner.aligner.across_s(back, theirs.duration_s);
+            let at_s = (from_s + end_s.min(ours.duration_s)) / 2.0;
+            let joint = joiner.aligner.extend(ours.side(), theirs.side(), line, at_s);
+            let new = Edge::new(a, b, joint, ours.duration_s, theirs.duration_s);
             if edge.as_ref().is_none_or(|known| known.evidence() < new.evidence()) {
                 edge = Some(new);
             }
@@ -132,7 +135,8 @@ impl Collection<'_> {
             .iter()
             .max_by(|x, y| x.a.length_s().total_cmp(&y.a.length_s()))
             .unwrap_or(first);
-        let false_alarms = self.judge(joiner, &theirs, longest.b, best, joint.line.ratio)?;
+        let back = (joint.line.reversed(), options.speed);
+        let false_alarms = self.judge(joiner, &theirs, longest.b, best, back)?;
         if false_alarms > options.max_false_alarms {
             return Ok(None);
         }
@@ -149,37 +153,37 @@ impl Collection<'_> {
         Ok(Some((pair, evidence)))
     }
 
-    /// The E-value of a stretch of a recording in another.
+    /// The E-value of a stretch of a recording in another, a track, to which it goes along a line.
     fn judge(
         &self,
         joiner: &Joiner<'_, Reader>,
-        fingerprint: &Fingerprint,
+        recording: &Recording,
         span: Span,
         track: TrackId,
-        ratio: f64,
+        (line, speed): (Line, SpeedRange),
     ) -> Result<f64> {
-        let percent = 100.0 * (ratio.ln().abs().exp() - 1.0);
-        let speed = if percent < 0.3 { 0.0 } else { (percent + 0.5).min(50.0) };
         let middle_s = (span.start_s + span.end_s) / 2.0;
         let half_s = (span.length_s() / 2.0).min(JUDGED_S / 2.0);
         let from = joiner.aligner.steps(middle_s - half_s).max(0.0) as u32;
         let to = joiner.aligner.steps(middle_s + half_s).max(0.0) as u32;
         let inside = |p: &&Peak| (from..to).contains(&p.time);
         let shift = from - from % 16;
-        let peaks: Vec<Peak> = (fingerprint.peaks().iter().filter(inside))
+        let peaks: Vec<Peak> = (recording.peaks.iter().filter(inside))
             .map(|p| Peak { time: p.time - shift, ..*p })
             .collect();
         let config = self.reader.config();
         let Ok(query) = Query::from_parts(peaks, None, 2.0 * half_s + 0.5, config) else {
             return Ok(f64::INFINITY);
         };
-        let matching = MatchConfig {
-            filter: TrackFilter::Only([track].into()),
-            speed: SpeedRange::percent(speed)?,
-            max_false_alarms: f64::INFINITY,
-            ..MatchConfig::default()
-        };
-        let found = decide(&[find(self.reader, &query, &matching)?], &matching)?;
+        let matching =
+            MatchConfig { speed, max_false_alarms: f64::INFINITY, ..MatchConfig::default() };
+        // A speed so little off is the same for as long as is judged.
+        let ratio = if line.ratio.ln().abs() < OWN_SPEED { 1.0 } else { line.ratio };
+        // What stands in the middle of the stretch stays where it is.
+        let middle = f64::from(to - from) / 2.0;
+        let offset = line.ratio * (middle + f64::from(shift)) + line.offset - ratio * middle;
+        let found = find_placed(self.reader, &query, track, (offset, ratio), &matching)?;
+        let found = decide(&[found], &matching)?;
         Ok(found.first().map_or(f64::INFINITY, |m| m.false_alarms))
     }
 }

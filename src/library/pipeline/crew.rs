@@ -7,7 +7,7 @@ use super::{Event, Failed, Job, Setup, lock};
 use crate::error::{Error, Result};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -23,6 +23,8 @@ pub struct Shared {
     pub stopped: AtomicBool,
     waiting: Waiting,
     budget: Budget,
+    /// Workers that have something to do.
+    busy: AtomicUsize,
     begun: Instant,
 }
 
@@ -52,13 +54,20 @@ pub struct Slot {
     job: AtomicU64,
     beat_ms: AtomicU64,
     abandoned: AtomicBool,
-    permit: Mutex<Option<Permit>>,
+    held: Mutex<Held>,
+}
+
+/// What a thread gives back when it is done with a file, or given up.
+#[derive(Default)]
+struct Held {
+    permit: Option<Permit>,
+    turns: Vec<Turn>,
 }
 
 impl Slot {
     fn new(begun: Instant) -> Arc<Self> {
         let (job, beat_ms) = (AtomicU64::new(IDLE), AtomicU64::new(0));
-        Arc::new(Self { begun, job, beat_ms, abandoned: false.into(), permit: None.into() })
+        Arc::new(Self { begun, job, beat_ms, abandoned: false.into(), held: Mutex::default() })
     }
 
     /// Says that it goes on.
@@ -79,6 +88,17 @@ impl Slot {
 
     fn rest(&self) {
         self.job.store(IDLE, Relaxed);
+    }
+
+    /// Makes use of a worker that has nothing to do, if there is one, for the rest of this file.
+    pub fn borrow_worker(&self, shared: &Arc<Shared>) -> bool {
+        let workers = shared.setup.workers;
+        let one_more = |busy: usize| (busy < workers).then_some(busy + 1);
+        let there = shared.busy.fetch_update(Relaxed, Relaxed, one_more).is_ok();
+        if there {
+            lock(&self.held).turns.push(Turn(Arc::clone(shared)));
+        }
+        there
     }
 
     /// The job that it is stuck with.
@@ -107,12 +127,21 @@ impl Drop for Permit {
     }
 }
 
+/// A worker that is busy. It is free again when this is dropped.
+struct Turn(Arc<Shared>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Shared {
     pub fn new(setup: Setup) -> Arc<Self> {
         let all = setup.ahead_bytes.max(1);
         let budget = Budget { all, used: Mutex::new(0), freed: Condvar::new() };
         let (waiting, begun) = (Waiting::default(), Instant::now());
-        Arc::new(Self { setup, stopped: false.into(), waiting, budget, begun })
+        Arc::new(Self { setup, stopped: false.into(), waiting, budget, busy: 0.into(), begun })
     }
 
     /// Number of jobs that no reader has taken yet.
@@ -136,6 +165,11 @@ impl Shared {
     /// Files up to this size are read as a whole.
     pub fn most_in_memory(&self) -> u64 {
         self.budget.all / 2
+    }
+
+    fn turn(self: &Arc<Self>) -> Turn {
+        self.busy.fetch_add(1, Relaxed);
+        Turn(Arc::clone(self))
     }
 
     fn acquire(self: &Arc<Self>, bytes: u64) -> Permit {
@@ -193,7 +227,7 @@ impl Crew {
         self.threads.retain(|(role, slot, _)| match slot.stuck(stuck_after) {
             Some(i) => {
                 slot.abandoned.store(true, Relaxed);
-                lock(&slot.permit).take();
+                drop(std::mem::take(&mut *lock(&slot.held)));
                 gone.push((*role, i));
                 false
             }
@@ -244,7 +278,7 @@ fn read(shared: &Arc<Shared>, slot: &Slot, events: &Sender<Event>, work: &SyncSe
         let Some((i, job)) = shared.waiting.take() else { return };
         let small = job.size <= shared.most_in_memory();
         let permit = small.then(|| shared.acquire(job.size));
-        *lock(&slot.permit) = permit;
+        lock(&slot.held).permit = permit;
         slot.begin(shared, i);
         let _ = events.send(Event::Started(i));
         // What opens and reads files may be the caller's.
@@ -254,7 +288,7 @@ fn read(shared: &Arc<Shared>, slot: &Slot, events: &Sender<Event>, work: &SyncSe
             Err(Failed { kind, reason, decoded_s: 0.0, hash: None })
         });
         slot.rest();
-        let permit = lock(&slot.permit).take();
+        let permit = lock(&slot.held).permit.take();
         if slot.abandoned.load(Relaxed) {
             return;
         }
@@ -280,12 +314,12 @@ fn work(
     let mut fingerprinter = None;
     while !shared.stopped.load(Relaxed) && !slot.abandoned.load(Relaxed) {
         let Ok(((i, job), audio, permit)) = lock(queue).recv() else { return };
-        *lock(&slot.permit) = permit;
+        *lock(&slot.held) = Held { permit, turns: vec![shared.turn()] };
         slot.begin(shared, i);
         let _ = events.send(Event::Decoding(i));
         let taken = decoding::take(shared, slot, &job, audio, &mut fingerprinter);
         slot.rest();
-        lock(&slot.permit).take();
+        drop(std::mem::take(&mut *lock(&slot.held)));
         if slot.abandoned.load(Relaxed) {
             return;
         }
