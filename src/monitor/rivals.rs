@@ -1,7 +1,13 @@
 //! What one event explains is not explained by another, unless both sound.
+//!
+//! Two tracks that sound at the same time have few peaks in common. Two versions of one piece, or tracks that
+//! are built over the same loop, have many: where one of them is played, there is evidence for the other
+//! for as long. Only the one that explains more is told of.
 
-use super::lookup::{Clip, Lookup, Relation};
+use super::lookup::{Clip, InCommon, Line, Lookup};
+use super::past::Past;
 use super::run::{HOLDS_SCORE, Run};
+use super::trail::Lead;
 use crate::error::Result;
 use crate::search::Span;
 use crate::store::Store;
@@ -11,23 +17,54 @@ use crate::store::Store;
 const STRONGER: f64 = 0.8;
 /// What has less than this share of a run's strength explains none of it.
 const FEEBLE: f64 = 1.0 / 3.0;
-
-/// What explains a part of a run is enough if the run has less than this share of its strength, and is no
-/// event yet.
-const CLEARLY: f64 = 0.5;
+/// Tracks that only sound at the same time have up to this share of their peaks in common,
+const BY_CHANCE: f64 = 0.05;
+/// or so many standard deviations more where the peaks are few.
+const CHANCE_Z: f64 = 3.0;
+/// Tracks that share sounds have at least this much in common.
+const KINDRED: f64 = 0.12;
+/// A line takes the place of an event if it has this much more evidence, in nats,
+const LEAD_NATS: f64 = 40.0;
+/// and this share of the event's.
+const LEAD_SHARE: f64 = 0.2;
 
 /// What explains the same sound as a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Rival {
     /// Nothing.
     None,
-    /// An event that is weaker, and has this score.
-    Weaker(f64),
-    /// An event that is stronger: the run with this number, and whether it is the same audio.
+    /// An event that is weaker now: the run with this number, and its score.
+    Weaker { run: usize, score: f64 },
+    /// An event that is stronger now: the run with this number, and whether it is the same audio.
     Stronger { run: usize, same_audio: bool },
 }
 
-/// What of the events among `runs`, but the one numbered `but`, explains a run in a stretch of a clip.
+/// What a run has in common with an event, for as long as both are followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kinship {
+    /// The event's number.
+    pub event: u64,
+    common: InCommon,
+}
+
+impl Kinship {
+    /// Whether the run shares sounds with the event.
+    pub fn is_kindred(&self) -> bool {
+        self.common.is_kindred()
+    }
+}
+
+impl InCommon {
+    /// Whether there is more in common than there is by chance.
+    pub fn is_kindred(&self) -> bool {
+        let deviation = (BY_CHANCE * (1.0 - BY_CHANCE) / self.peaks.max(1.0)).sqrt();
+        let least = KINDRED.max(BY_CHANCE + CHANCE_Z * deviation);
+        self.shared > least * self.peaks
+    }
+}
+
+/// What of the events among `runs`, but the one numbered `but`, explains a run in a stretch of a clip. What
+/// they have in common is added to `kin`.
 pub(super) fn rival(
     index: &Lookup<'_, impl Store + ?Sized>,
     clip: &Clip,
@@ -35,36 +72,63 @@ pub(super) fn rival(
     run: &Run,
     stretch: &Span,
     but: Option<usize>,
+    kin: &mut Vec<Kinship>,
 ) -> Result<Rival> {
+    kin.retain(|kin| runs.iter().any(|run| run.number() == Some(kin.event)));
     let mut rival = Rival::None;
     for (i, other) in runs.iter().enumerate() {
-        if other.event.is_none() || Some(i) == but {
-            continue;
-        }
+        let Some(event) = other.number().filter(|_| Some(i) != but) else { continue };
         let Some(theirs) = index.weigh(clip, &other.line, stretch)? else { continue };
         // What does not sound explains nothing.
         if theirs.score < HOLDS_SCORE || theirs.strength < FEEBLE * run.now.strength {
             continue;
         }
-        let relation = index.relation(clip, &other.line, &run.line, stretch)?;
-        let feeble = run.event.is_none() && run.now.strength < CLEARLY * theirs.strength;
-        let is_apart = match relation {
-            Relation::Apart => true,
-            Relation::PartlyExplained => !feeble,
-            Relation::Explained | Relation::SameAudio => false,
-        };
-        if is_apart && other.line.track != run.line.track {
+        let now = index.in_common(clip, &other.line, &run.line, stretch)?;
+        let common = add(kin, event, now);
+        if !common.is_kindred() && other.line.track != run.line.track {
             continue;
         }
         let share = if run.event.is_some() { 1.0 / STRONGER } else { STRONGER };
         if theirs.strength >= share * run.now.strength {
-            let same_audio = relation == Relation::SameAudio;
-            return Ok(Rival::Stronger { run: i, same_audio });
+            return Ok(Rival::Stronger { run: i, same_audio: now.same_audio });
         }
         if run.event.is_none() {
-            let most = if let Rival::Weaker(most) = rival { most } else { 0.0 };
-            rival = Rival::Weaker(theirs.score.max(most));
+            let most = if let Rival::Weaker { score, .. } = rival { score } else { 0.0 };
+            if theirs.score >= most {
+                rival = Rival::Weaker { run: i, score: theirs.score };
+            }
         }
     }
     Ok(rival)
+}
+
+fn add(kin: &mut Vec<Kinship>, event: u64, now: InCommon) -> InCommon {
+    let known = kin.iter_mut().find(|kin| kin.event == event);
+    let Some(Kinship { common, .. }) = known else {
+        kin.push(Kinship { event, common: now });
+        return now;
+    };
+    common.peaks += now.peaks;
+    common.shared += now.shared;
+    *common
+}
+
+/// Whether a line explains so much more than an event that it takes its place, and from which frame on.
+pub(super) fn overtakes(
+    index: &Lookup<'_, impl Store + ?Sized>,
+    past: &Past,
+    line: &Line,
+    event: &Run,
+) -> Result<Option<u64>> {
+    let Some(playing) = &event.event else { return Ok(None) };
+    let own = past.trail(index, line)?;
+    let theirs = past.trail(index, &event.line)?;
+    let clear = |lead: &Lead| lead.nats > LEAD_NATS.max(LEAD_SHARE * lead.theirs);
+    // It was never the event, or not from some time on.
+    let whole = own.lead_since(&theirs, playing.start);
+    if clear(&whole) {
+        return Ok(Some(playing.start));
+    }
+    let lead = own.longest_lead(&theirs, playing.start);
+    Ok(clear(&lead).then_some(lead.from))
 }

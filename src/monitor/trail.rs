@@ -19,6 +19,15 @@ const LEAST_USUAL: f64 = 0.1;
 /// Share of the usual evidence from which on a frame speaks for the run.
 const SHARE: f64 = 0.35;
 
+/// How much more evidence one trail has than another from some frame on, in nats.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Lead {
+    pub from: u64,
+    pub nats: f64,
+    /// What the other one has there.
+    pub theirs: f64,
+}
+
 /// Evidence of consecutive frames of the stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail {
@@ -77,6 +86,33 @@ impl Trail {
         let reversed: Vec<FrameEvidence> = self.frames.iter().rev().copied().collect();
         let (after, before) = reversed.split_at(reversed.len() - at);
         self.first + (at - outward(after, before)) as u64
+    }
+
+    /// How much more evidence it has than another of the same frames, from `since` on.
+    pub fn lead_since(&self, other: &Self, since: u64) -> Lead {
+        let from = since.max(self.first);
+        self.leads(other, from).last().unwrap_or_default()
+    }
+
+    /// The same from where on it has most more, which is `since` or later.
+    pub fn longest_lead(&self, other: &Self, since: u64) -> Lead {
+        let none = Lead::default();
+        self.leads(other, since)
+            .fold(none, |most, lead| if lead.nats > most.nats { lead } else { most })
+    }
+
+    /// The leads from each frame on, from the last back to `since`.
+    fn leads<'t>(&'t self, other: &'t Self, since: u64) -> impl Iterator<Item = Lead> + 't {
+        let at = self.index(since);
+        let both = self.frames[at..].iter().zip(&other.frames[at.min(other.frames.len())..]);
+        let both: Vec<_> = both.map(|(a, b)| (f64::from(a.excess), f64::from(b.excess))).collect();
+        let mut lead = Lead { from: self.first + (at + both.len()) as u64, ..Lead::default() };
+        both.into_iter().rev().map(move |(own, theirs)| {
+            lead.from -= 1;
+            lead.nats += own - theirs;
+            lead.theirs += theirs;
+            lead
+        })
     }
 
     fn index(&self, frame: u64) -> usize {
