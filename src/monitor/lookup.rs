@@ -167,8 +167,20 @@ impl<'s, S: Store + ?Sized> Lookup<'s, S> {
         stretch: &Span,
     ) -> Result<InCommon> {
         let frames = self.frames_of(clip, stretch);
-        let one = self.placed(clip, one, &frames)?;
-        let other = self.placed(clip, other, &frames)?;
+        self.in_common_on(clip.query.levels(), clip.begin_s, one, other, &frames)
+    }
+
+    /// The same on some frames of a part of the stream, which begins at `begin_s`.
+    pub fn in_common_on(
+        &self,
+        levels: &LevelMap,
+        begin_s: f64,
+        one: &Line,
+        other: &Line,
+        frames: &Range<usize>,
+    ) -> Result<InCommon> {
+        let one = self.placed(levels, begin_s, one, frames)?;
+        let other = self.placed(levels, begin_s, other, frames)?;
         let heard = || other.iter().filter(|peak| peak.stands);
         let peaks = heard().count() as f64;
         Ok(InCommon {
@@ -178,10 +190,15 @@ impl<'s, S: Store + ?Sized> Lookup<'s, S> {
         })
     }
 
-    /// The peaks of a line on some frames of a clip.
-    fn placed(&self, clip: &Clip, line: &Line, frames: &Range<usize>) -> Result<Vec<PlacedPeak>> {
-        let levels = clip.query.levels();
-        let Some(alignment) = self.alignment(line, clip.begin_s, levels.frames())? else {
+    /// The peaks of a line on some frames of a part of the stream.
+    fn placed(
+        &self,
+        levels: &LevelMap,
+        begin_s: f64,
+        line: &Line,
+        frames: &Range<usize>,
+    ) -> Result<Vec<PlacedPeak>> {
+        let Some(alignment) = self.alignment(line, begin_s, levels.frames())? else {
             return Ok(Vec::new());
         };
         let mut peaks = on_clip(&alignment, frames, first_bin_steps(&self.totals.config));

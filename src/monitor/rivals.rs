@@ -55,6 +55,12 @@ impl Kinship {
 }
 
 impl InCommon {
+    /// Adds what is in common in another stretch.
+    pub fn add(&mut self, other: Self) {
+        self.peaks += other.peaks;
+        self.shared += other.shared;
+    }
+
     /// Whether there is more in common than there is by chance.
     pub fn is_kindred(&self) -> bool {
         let deviation = (BY_CHANCE * (1.0 - BY_CHANCE) / self.peaks.max(1.0)).sqrt();
@@ -108,12 +114,31 @@ fn add(kin: &mut Vec<Kinship>, event: u64, now: InCommon) -> InCommon {
         kin.push(Kinship { event, common: now });
         return now;
     };
-    common.peaks += now.peaks;
-    common.shared += now.shared;
+    common.add(now);
     *common
 }
 
-/// Whether a line explains so much more than an event that it takes its place, and from which frame on.
+impl Lead {
+    /// Whether it is more than chance gives between two that share most of their sound.
+    pub fn is_clear(&self) -> bool {
+        self.nats > LEAD_NATS.max(LEAD_SHARE * self.theirs)
+    }
+}
+
+/// Whether a line explains more than an event from the event's beginning on: it was never the event.
+pub(super) fn was_it(
+    index: &Lookup<'_, impl Store + ?Sized>,
+    past: &Past,
+    line: &Line,
+    event: &Run,
+) -> Result<bool> {
+    let Some(playing) = &event.event else { return Ok(false) };
+    let (own, theirs) = (past.trail(index, line)?, past.trail(index, &event.line)?);
+    Ok(own.lead_since(&theirs, playing.start).is_clear())
+}
+
+/// Whether a line that is certain takes the place of an event, and from which frame on. It does from the
+/// event's beginning on, if the event explained no more until then.
 pub(super) fn overtakes(
     index: &Lookup<'_, impl Store + ?Sized>,
     past: &Past,
@@ -121,14 +146,18 @@ pub(super) fn overtakes(
     event: &Run,
 ) -> Result<Option<u64>> {
     let Some(playing) = &event.event else { return Ok(None) };
-    let own = past.trail(index, line)?;
-    let theirs = past.trail(index, &event.line)?;
-    let clear = |lead: &Lead| lead.nats > LEAD_NATS.max(LEAD_SHARE * lead.theirs);
-    // It was never the event, or not from some time on.
+    let (own, theirs) = (past.trail(index, line)?, past.trail(index, &event.line)?);
     let whole = own.lead_since(&theirs, playing.start);
-    if clear(&whole) {
+    if whole.is_clear() {
         return Ok(Some(playing.start));
     }
     let lead = own.longest_lead(&theirs, playing.start);
-    Ok(clear(&lead).then_some(lead.from))
+    let own_nats = |lead: &Lead| lead.nats + lead.theirs;
+    let before = Lead {
+        from: playing.start,
+        nats: lead.nats - whole.nats,
+        theirs: own_nats(&whole) - own_nats(&lead),
+    };
+    let from = if before.is_clear() { lead.from } else { playing.start };
+    Ok(lead.is_clear().then_some(from))
 }

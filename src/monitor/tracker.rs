@@ -8,7 +8,7 @@ use super::MonitorConfig;
 use super::event::{Event, Heard};
 use super::lookup::{Clip, Found, Line, Lookup, Weight};
 use super::past::Past;
-use super::rivals::{Rival, overtakes, rival};
+use super::rivals::{Kinship, Rival, overtakes, rival, was_it};
 use super::run::{HOLDS_SCORE, Playing, Run};
 use crate::error::Result;
 use crate::search::Span;
@@ -220,10 +220,8 @@ impl Tracker {
         if self.runs[i].now.strength <= self.runs[by].now.strength {
             return Ok(());
         }
-        let Some(from) = overtakes(index, &self.past, &self.runs[i].line, &self.runs[by])? else {
-            return Ok(());
-        };
-        if self.start_of(by) == Some(from) {
+        let was_it = was_it(index, &self.past, &self.runs[i].line, &self.runs[by])?;
+        if let Some(from) = self.start_of(by).filter(|_| was_it) {
             self.replace(index, i, by, from)?;
         }
         Ok(())
@@ -339,8 +337,10 @@ impl Tracker {
             }
             let stretch = heard_in(run, &Span { start_s: clip.begin_s, end_s: clip.end_s() });
             let mut rival = self.rival(index, clip, i, &stretch)?;
-            if let (Rival::None, Some(run)) = (rival, self.kindred_event(i)) {
-                // It may be faint just now.
+            if rival == Rival::None
+                && let Some(run) = self.kindred_event(index, i)?
+            {
+                // It is faint just now, or over.
                 rival = Rival::Weaker { run, score: 0.0 };
             }
             match rival {
@@ -367,10 +367,27 @@ impl Tracker {
         Ok(())
     }
 
-    /// The event with which a run shares sounds.
-    fn kindred_event(&self, i: usize) -> Option<usize> {
-        let kin = self.runs[i].kin.iter().find(|kin| kin.is_kindred())?;
-        self.runs.iter().position(|run| run.number() == Some(kin.event))
+    /// The event with which a run shares sounds, now or where the run seems to have begun.
+    fn kindred_event(
+        &self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        i: usize,
+    ) -> Result<Option<usize>> {
+        let run = &self.runs[i];
+        let start = self.playing(index, run, 0)?.start;
+        for (j, other) in self.runs.iter().enumerate() {
+            let Some(event) = &other.event else { continue };
+            let is_kindred = |kin: &Kinship| kin.event == event.number && kin.is_kindred();
+            if run.kin.iter().any(is_kindred) {
+                return Ok(Some(j));
+            }
+            let overlap = (event.start.max(start), event.end);
+            let common = self.past.in_common(index, &other.line, &run.line, overlap)?;
+            if common.is_kindred() {
+                return Ok(Some(j));
+            }
+        }
+        Ok(None)
     }
 
     /// Of a run and all that share its sound and are no events, the one that explains most since either was
@@ -399,13 +416,32 @@ impl Tracker {
             };
             let since_s = self.runs[best].since_s.min(other.since_s);
             let since = (since_s / self.axes.hop_s) as u64;
-            if theirs.lead_since(&own, since).nats > 0.0 {
+            if theirs.lead_since(&own, since).is_clear() {
                 (best, trail) = (j, Some(theirs));
             } else {
                 trail = Some(own);
             }
         }
         Ok(best)
+    }
+
+    /// A run as an event that has not begun before a frame.
+    fn playing(
+        &self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        run: &Run,
+        from: u64,
+    ) -> Result<Playing> {
+        let window = (self.config.window_s / self.axes.hop_s) as u64;
+        let mut trail = self.past.trail(index, &run.line)?;
+        trail.forget_before(from);
+        // What ended does not begin again before its end.
+        let now_s = self.past.certain() as f64 * self.axes.hop_s;
+        let same = |(line, _): &&(Line, u64)| line.is_one_with(&run.line, now_s);
+        if let Some((_, end)) = self.ended.iter().find(same) {
+            trail.forget_before(*end);
+        }
+        Ok(Playing::new(self.events, trail, self.past.certain().saturating_sub(window)))
     }
 
     /// Makes an event of a run, which has not begun before a frame.
@@ -415,19 +451,7 @@ impl Tracker {
         i: usize,
         from: u64,
     ) -> Result<()> {
-        let window = (self.config.window_s / self.axes.hop_s) as u64;
-        let run = &self.runs[i];
-        let mut trail = self.past.trail(index, &run.line)?;
-        trail.forget_before(from);
-        // What ended does not begin again before its end.
-        let same = |(line, _): &&(Line, u64)| {
-            line.is_one_with(&run.line, self.past.certain() as f64 * self.axes.hop_s)
-        };
-        if let Some((_, end)) = self.ended.iter().find(same) {
-            trail.forget_before(*end);
-        }
-        let since = self.past.certain().saturating_sub(window);
-        let event = Playing::new(self.events, trail, since);
+        let event = self.playing(index, &self.runs[i], from)?;
         self.events += 1;
         let run = &mut self.runs[i];
         run.since_s = event.start as f64 * self.axes.hop_s;
