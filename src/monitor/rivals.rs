@@ -119,9 +119,11 @@ fn add(kin: &mut Vec<Kinship>, event: u64, now: InCommon) -> InCommon {
 }
 
 impl Lead {
-    /// Whether it is more than chance gives between two that share most of their sound.
+    /// Whether it is more than chance gives between two that share most of their sound. It counts only as
+    /// far as it is evidence for the one, not against the other: both may be silent.
     pub fn is_clear(&self) -> bool {
-        self.nats > LEAD_NATS.max(LEAD_SHARE * self.theirs)
+        let own = self.nats + self.theirs;
+        self.nats.min(own) > LEAD_NATS.max(LEAD_SHARE * self.theirs)
     }
 }
 

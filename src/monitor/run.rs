@@ -77,6 +77,11 @@ impl Run {
         self.sums.back().map_or(0.0, |sum| sum.1)
     }
 
+    /// Begins anew: what spoke for it is explained by something else.
+    pub fn forget(&mut self) {
+        self.sums.clear();
+    }
+
     /// Whether none of the windows that end after `since_s` speaks for it.
     pub fn is_hopeless(&self, since_s: f64) -> bool {
         self.sums.iter().all(|&(end_s, sum)| end_s <= since_s || sum <= 0.0)

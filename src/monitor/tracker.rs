@@ -246,6 +246,7 @@ impl Tracker {
         let told = self.end(&self.runs[by]);
         self.overtaken.extend(told);
         self.runs[by].event = None;
+        self.runs[by].forget();
         self.make_event(index, i, from)?;
         if start == from {
             let track = self.runs[by].line.track;
@@ -332,7 +333,9 @@ impl Tracker {
         for i in 0..self.runs.len() {
             let run = &self.runs[i];
             let open = self.runs.iter().filter(|run| run.event.is_some()).count();
-            if run.event.is_some() || run.sum() < self.needed || open == MOST_EVENTS {
+            // What is silent now begins no event.
+            let is_certain = run.sum() >= self.needed && run.now.score >= HOLDS_SCORE;
+            if run.event.is_some() || !is_certain || open == MOST_EVENTS {
                 continue;
             }
             let stretch = heard_in(run, &Span { start_s: clip.begin_s, end_s: clip.end_s() });
