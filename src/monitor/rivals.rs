@@ -163,3 +163,27 @@ pub(super) fn overtakes(
     let from = if before.is_clear() { lead.from } else { playing.start };
     Ok(lead.is_clear().then_some(from))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kindred_is_what_shares_more_than_chance_gives() {
+        let is_kindred =
+            |peaks, shared| InCommon { peaks, shared, ..InCommon::default() }.is_kindred();
+        // Versions of a piece, and tracks that sound at the same time.
+        assert!(is_kindred(170.0, 55.0) && is_kindred(1500.0, 210.0));
+        assert!(!is_kindred(310.0, 21.0) && !is_kindred(2000.0, 140.0));
+        // Of few peaks, more may be the same by chance.
+        assert!(!is_kindred(20.0, 3.0) && is_kindred(20.0, 6.0) && !is_kindred(0.0, 0.0));
+    }
+
+    #[test]
+    fn a_lead_is_clear_if_the_one_has_evidence_of_its_own() {
+        let is_clear = |nats, theirs| Lead { from: 0, nats, theirs }.is_clear();
+        assert!(is_clear(60.0, 100.0) && !is_clear(39.0, 20.0) && !is_clear(90.0, 500.0));
+        // Both are silent: there is evidence against the other, and none for the one.
+        assert!(!is_clear(100.0, -90.0) && is_clear(100.0, -50.0));
+    }
+}

@@ -254,9 +254,10 @@ impl Tracker {
             if let Some(event) = &mut self.runs[i].event {
                 // Where both are faint, the other one has told where it began.
                 event.start = event.start.min(start);
-                for twin in same_as.into_iter().chain([track]) {
-                    event.add_twin(twin);
-                }
+            }
+            // The other version may be the same track at another place.
+            for twin in same_as.into_iter().chain([track]) {
+                self.add_twin(i, twin);
             }
         }
         Ok(())

@@ -207,6 +207,27 @@ mod tests {
     }
 
     #[test]
+    fn leads_are_sums_over_the_frames_of_both() {
+        let (own, other) = (trail(&[(100, 1.0), (200, 3.0)], 7), trail(&[(300, 2.0)], 8));
+        let sum = |trail: &Trail, from: usize| -> f64 {
+            trail.frames[from..].iter().map(|f| f64::from(f.excess)).sum()
+        };
+        for from in [0, 30, 299] {
+            let lead = own.lead_since(&other, 1000 + from as u64);
+            let expected = sum(&own, from) - sum(&other, from);
+            assert!((lead.nats - expected).abs() < 1e-6, "{from}");
+            assert!((lead.theirs - sum(&other, from)).abs() < 1e-6, "{from}");
+            assert_eq!(lead.from, 1000 + from as u64);
+        }
+        // It falls behind at first.
+        let longest = own.longest_lead(&other, 0);
+        let leads = (0..300).map(|from| sum(&own, from) - sum(&other, from));
+        assert!((longest.nats - leads.fold(0.0, f64::max)).abs() < 1e-6);
+        assert!(longest.from.abs_diff(1100) < 20, "{longest:?}");
+        assert_eq!(own.lead_since(&Trail::new(1000), 1000), Lead::default());
+    }
+
+    #[test]
     fn borders_do_not_go_beyond_what_is_there() {
         let whole = trail(&[(300, 3.0)], 4);
         assert_eq!((whole.start_of_run(1150), whole.end_of_run(1150)), (1000, 1300));
