@@ -11,7 +11,7 @@ use bincode::{Decode, Encode};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Raised whenever the same [`Config`] would give other fingerprints than before.
-pub const FINGERPRINT_VERSION: u32 = 4;
+pub const FINGERPRINT_VERSION: u32 = 5;
 
 /// What a block lasts, about.
 const BLOCK_S: f64 = 1.024;

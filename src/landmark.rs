@@ -14,7 +14,7 @@
 //! with the strongest targets of the zone taken first, so that a dense query's landmarks contain
 //! those of a sparse reference.
 
-use crate::config::LandmarkConfig;
+use crate::config::{LandmarkConfig, StftConfig};
 use crate::peaks::{Peak, STEPS};
 use bincode::{Decode, Encode};
 use std::collections::VecDeque;
@@ -34,6 +34,13 @@ pub struct Landmark {
 
 /// Number of bits of a [`LandmarkHash`].
 pub(crate) const HASH_BITS: u32 = 25;
+
+/// No landmark of references made with `config` has a hash of more bits: few bands of frequencies need all
+/// that a hash has room for.
+pub(crate) fn hash_bits(config: &StftConfig) -> u32 {
+    // A peak may be refined to what would be the next bin.
+    HASH_BITS.min(13 + (usize::BITS - config.bins().leading_zeros()))
+}
 
 /// The hash of a landmark; see the [module](self) for its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]

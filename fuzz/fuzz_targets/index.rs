@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use xxhash_rust::xxh3::xxh3_64;
 
 const PAGE_BYTES: usize = 4096;
-const FOOTER_BYTES: usize = 164;
+const FOOTER_BYTES: usize = 168;
 
 /// The manifest and two segments.
 static FILES: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {

@@ -50,9 +50,9 @@ impl Fingerprint {
         self.duration_s
     }
 
-    /// The peaks, in the order of their frames. They are as an index keeps them: times and frequencies in
-    /// eighths of a frame and a bin, contrast in steps of 2 dB, level in steps of 3 dB, phase in
-    /// sixteenths of a turn.
+    /// The peaks, in the order of their frames. They are as an index keeps them: times in eighths of a
+    /// frame, frequencies in quarters of a bin, contrast in steps of 4 dB, level in steps of 6 dB, phase in
+    /// eighths of a turn. Those of a frame are in the order of their frequencies.
     #[must_use]
     pub fn peaks(&self) -> &[Peak] {
         &self.peaks

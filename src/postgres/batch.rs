@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::{LIVE, Store, rows};
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::landmark::HASH_BITS;
 use crate::store::segment::SegmentBuilder;
 use crate::store::segment::slots::SlotWriter;
 use crate::tags::{Tags, TrackInfo};
@@ -98,7 +99,7 @@ impl Store {
     /// As [`config`](Self::config).
     pub fn batch(&self) -> Result<Batch> {
         let config = self.config()?;
-        let builder = SegmentBuilder::with_keys(&config, rows::key);
+        let builder = SegmentBuilder::with_keys(&config, |hash, _| rows::key(hash));
         Ok(Batch { config_id: config.id(), builder, tracks: Vec::new() })
     }
 
@@ -206,7 +207,7 @@ impl Store {
         let number: i32 = transaction.query_typed_one(&statement, &[])?.try_get(0)?;
         self.copy_places(&mut transaction, batch, first, number)?;
         self.copy_features(&mut transaction, batch, first)?;
-        let mut lists = SlotWriter::new(builder.blocks(), hashes, rows::HASHES_OF_SLOT);
+        let mut lists = SlotWriter::new(builder.blocks(), HASH_BITS, hashes, rows::HASHES_OF_SLOT);
         let statement = self.sql(COPY_POSTINGS);
         let mut rows = binary(&mut transaction, &statement, &POSTINGS)?;
         let mut put = |slot: u32, bytes: &[u8]| match bytes {

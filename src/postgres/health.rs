@@ -176,7 +176,7 @@ impl Store {
             }
             match (u32::try_from(blocks), u32::try_from(shift)) {
                 (Ok(blocks), Ok(shift)) if shift <= HASH_BITS => {
-                    let slots = Slots::new(blocks, shift, rows::HASHES_OF_SLOT);
+                    let slots = Slots::new(blocks, HASH_BITS, shift, rows::HASHES_OF_SLOT);
                     let found = self.verify_lists(id, blocks, slots, &mut details)?;
                     if found != (hashes as u64, postings as u64) {
                         let detail = "it has another number of postings than it says";

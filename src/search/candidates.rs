@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::landmark::Landmark;
 use crate::peaks::STEPS;
 use crate::store::{Found, PostingList, Store, Totals};
+use std::hint::black_box;
 use std::ops::Range;
 
 /// Weight of a landmark that stands in one block only. Sums of a cell stay below 2^16 mostly, and stop
@@ -27,6 +28,8 @@ const SPARSE: u64 = 16;
 const PART: usize = 1 << 16;
 /// Cells of the table that are looked at together.
 const CHUNK: usize = 32;
+/// Lists that are fetched together.
+const TOGETHER: usize = 64;
 
 /// Two neighbouring blocks of the line in one of which the clip may begin.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -172,12 +175,16 @@ impl<'s> Votes<'s> {
     /// Calls `each` with cell and weight of every vote.
     #[inline]
     fn visit(&self, scope: &Scope, mut each: impl FnMut(u32, u16)) {
-        for &(list, Vote { shift, weight }) in &self.lists {
-            list.blocks().for_each(|block| {
-                if block < self.blocks && scope.has(block) {
-                    each(block + shift, weight);
-                }
-            });
+        for lists in self.lists.chunks(TOGETHER) {
+            // Lists lie anywhere in the store. Where none waits for another, the processor fetches many at a time.
+            black_box(lists.iter().fold(0, |all, (list, _)| all ^ list.touch()));
+            for &(list, Vote { shift, weight }) in lists {
+                list.blocks().for_each(|block| {
+                    if block < self.blocks && scope.has(block) {
+                        each(block + shift, weight);
+                    }
+                });
+            }
         }
     }
 

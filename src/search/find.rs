@@ -39,17 +39,21 @@ struct Depth {
 
 /// Few stretches, by the clip's strongest peaks alone.
 const QUICK: Depth = Depth { glanced: 64, refined: 16, weighed: 12, least_z: 8.0, certain: 1e-8 };
-/// As few, by all its peaks.
+/// As few, by all its peaks, where they have the hashes of the track's.
 const FIRST: Depth = Depth { weighed: 6, least_z: 5.0, certain: 1e-6, ..QUICK };
+/// Many, by all its peaks, also where a hash is that of a neighbouring cell.
 const ALL: Depth =
     Depth { glanced: 400, refined: 80, weighed: WEIGHED, least_z: f64::NEG_INFINITY, certain: 0.0 };
-/// Few stretches are so many,
-const FEW_CANDIDATES: usize = 64;
-/// strong peaks have a rank below this, and are paired with so many targets each.
+/// Strong peaks have a rank below this, and are paired with so many targets each.
 const QUICK_RANK: u8 = 4;
 const QUICK_FAN_OUT: usize = 3;
-/// Of their hashes, the rarest that hold so many votes are looked at.
-const QUICK_VOTES: u64 = 30_000;
+/// The rarest hashes are looked at: those that hold so many votes, for so many stretches.
+const QUICK_VOTES: u64 = 12_000;
+const QUICK_CANDIDATES: usize = 32;
+const FIRST_VOTES: u64 = 60_000;
+const FIRST_CANDIDATES: usize = 64;
+/// No hash but a landmark's own is looked up.
+const OWN_CELL: u32 = 0;
 /// How often chance may give a match that ends the search, after each of these looks.
 pub(super) const CERTAIN: [f64; 2] = [QUICK.certain, FIRST.certain];
 
@@ -80,7 +84,7 @@ pub(super) fn find_in_part(
     let analysis = checked(store, query, config)?;
     let strong: Vec<Peak> = query.peaks().iter().copied().filter(|p| p.rank < QUICK_RANK).collect();
     let landmarks = pair_all(&strong, &analysis.landmarks, QUICK_FAN_OUT);
-    let first = store.first_look(&landmarks, config.probe_steps, named(&config.filter))?;
+    let first = store.first_look(&landmarks, OWN_CELL, named(&config.filter))?;
     let query = &query.calibrated(config.calibration_for(&first.totals)?);
     let scope = scope(&first.totals, &config.filter, &first.blocks);
     let finder = Finder { store, totals: &first.totals, scope, query, config };
@@ -226,25 +230,26 @@ impl<S: Store + ?Sized> Finder<'_, S> {
     ) -> Result<(Vec<Verified>, u64, bool)> {
         let Self { store, query, config, .. } = self;
         let clip = ClipPeaks::new(query.peaks(), query.levels().frames(), Playback::UNCHANGED);
-        let few = FEW_CANDIDATES.min(config.candidates);
+        let few = QUICK_CANDIDATES.min(config.candidates);
         let candidates = self.candidates(first, found, QUICK_VOTES, few);
-        let placed = self.places(&clip, &candidates)?.1;
+        let placed = self.places(&clip, &candidates)?;
         if let Some(weighed) = self.look(&placed, QUICK, is_enough)? {
             return Ok((weighed, self.usual_places(), true));
         }
-        // Most clips of a track that is there have it among the first stretches, even if much else is heard.
-        let found = store.look_up(query.landmarks(), config.probe_steps)?;
-        let candidates = self.candidates(query.landmarks(), &found, u64::MAX, config.candidates);
-        let few = few.min(candidates.len());
-        // Who asks for other speeds may have to ask for more after that: so for all stretches at once.
-        let together = if config.speed.is_off() { few } else { candidates.len() };
-        let (first, others) = candidates.split_at(together);
-        let (of, mut placed) = self.places(&clip, first)?;
-        let in_few = of.partition_point(|&candidate| candidate < few);
-        if let Some(weighed) = self.look(&placed[..in_few], FIRST, is_enough)? {
-            return Ok((weighed, self.usual_places(), true));
+        let landmarks = query.landmarks();
+        // Who asks for other speeds may have to ask a store twice more after that.
+        if config.speed.is_off() {
+            let found = store.look_up(landmarks, OWN_CELL)?;
+            let few = FIRST_CANDIDATES.min(config.candidates);
+            let candidates = self.candidates(landmarks, &found, FIRST_VOTES, few);
+            let placed = self.places(&clip, &candidates)?;
+            if let Some(weighed) = self.look(&placed, FIRST, is_enough)? {
+                return Ok((weighed, self.usual_places(), true));
+            }
         }
-        placed.extend(self.places(&clip, others)?.1);
+        let found = store.look_up(landmarks, config.probe_steps)?;
+        let candidates = self.candidates(landmarks, &found, u64::MAX, config.candidates);
+        let placed = self.places(&clip, &candidates)?;
         Ok((self.weigh(&placed, ALL)?, placed.len() as u64, false))
     }
 
@@ -276,14 +281,11 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         Votes::new(landmarks, found, self.totals, votes).heaviest(&self.scope, most)
     }
 
-    /// The places in some stretches, in the order of these, and in which of them each is.
-    fn places(
-        &self,
-        clip: &ClipPeaks,
-        candidates: &[Candidate],
-    ) -> Result<(Vec<usize>, Vec<Alignment>)> {
+    /// The places in some stretches, in the order of these.
+    fn places(&self, clip: &ClipPeaks, candidates: &[Candidate]) -> Result<Vec<Alignment>> {
         let wanted = candidates.iter().map(|&candidate| (clip, candidate)).collect();
-        Ok(excerpts(self.store, self.totals, wanted, self.reach())?.into_iter().unzip())
+        let placed = excerpts(self.store, self.totals, wanted, self.reach())?.into_iter();
+        Ok(placed.map(|(_, alignment)| alignment).collect())
     }
 
     /// Some places with all their evidence, the strongest first.

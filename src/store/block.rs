@@ -1,26 +1,124 @@
 //! The features of one block of a track as bytes: its peaks and its sub-fingerprints.
 //!
-//! A block can be decoded by itself. It is, bit after bit:
+//! A block can be decoded by itself. Its peaks are in the order of their frequencies, since little more than the
+//! step from each to the next must be said then, and neighbours have nearly one level. A block is, bit after bit:
 //!
 //! | part | bits |
 //! |---|---|
 //! | number of peaks *n*, a varint | 8 or more |
-//! | the frames of the peaks in unary: a one for each peak, a zero for each step to the next frame | *n* + frames − 1 |
-//! | for each peak its [code](crate::peaks::kept): time within the frame, frequency, contrast, rank, level, phase | 32 *n* in the default configuration |
+//! | for each peak the class of its step, its contrast, and its level, as what it differs from the one before: [`Code`] | 7.7 *n*, about |
+//! | for each peak its time within the block, its rank, its phase, its step within the class | 18.4 *n* in the default configuration, about |
 //! | zeros up to a whole byte | 0 to 7 |
 //! | the sub-fingerprints | 64 each |
 
 use crate::bands::FRAMES;
 use crate::config::Config;
 use crate::peaks::Peak;
-use crate::peaks::kept::{self, Kept};
-use crate::store::bits::{BitWriter, load, ones};
+use crate::peaks::kept::{self, CONTRASTS, Kept, LEVELS, PHASE_BITS, Steps, TIME_STEPS};
+use crate::store::bits::{BitWriter, MOST_BITS, load, ones};
 use crate::store::varint::{put, varint};
+use std::borrow::BorrowMut;
 
-/// Bits of unary code that are looked at together.
-const CHUNK_BITS: usize = 56;
 /// No block is longer.
 pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
+/// Frames and peaks of a block: mostly no more.
+const FEW_FRAMES: usize = 64;
+const FEW_PEAKS: usize = 64;
+/// The classes of steps, from the commonest to the rarest. In a class *c* are 2^*c* steps, 2^*c* − 1 the least.
+const CLASSES: [u8; 16] = [6, 5, 7, 1, 4, 2, 3, 0, 8, 9, 10, 11, 12, 13, 14, 15];
+/// The level, in steps, that the first is told from.
+const USUAL_LEVEL: u32 = 6;
+/// No code has fewer bits.
+const LEAST_CODE_BITS: u32 = 4;
+/// What codes of so many bits say is looked up. Nearly all have no more.
+const TABLE_BITS: u32 = 12;
+/// Codes of the table that a load has at least.
+const CODES_OF_LOAD: usize = (MOST_BITS / TABLE_BITS) as usize;
+
+/// What is said of a peak in numbers of bits that differ: three numbers in unary, with a bit after the first.
+#[derive(Clone, Copy, Default)]
+struct Code {
+    class: u8,
+    contrast: u8,
+    /// What is added to the level before, modulo [`LEVELS`].
+    level: u8,
+    /// Its length. 0 where it is not in the table.
+    bits: u8,
+}
+
+/// What each sequence of bits begins with.
+static CODES: [Code; 1 << TABLE_BITS] = {
+    let mut codes = [Code { class: 0, contrast: 0, level: 0, bits: 0 }; 1 << TABLE_BITS];
+    let mut i = 0;
+    while i < codes.len() {
+        if let Some(code) = Code::read(i as u64)
+            && code.bits as u32 <= TABLE_BITS
+        {
+            codes[i] = code;
+        }
+        i += 1;
+    }
+    codes
+};
+
+impl Code {
+    /// What bits begin with, if that is a code.
+    const fn read(bits: u64) -> Option<Self> {
+        let first = bits.trailing_zeros();
+        if first > 7 {
+            return None;
+        }
+        let bits = bits >> (first + 1);
+        let low = bits & 1;
+        let bits = bits >> 1;
+        let contrast = bits.trailing_zeros();
+        if contrast >= CONTRASTS {
+            return None;
+        }
+        let bits = bits >> (contrast + 1);
+        let level = bits.trailing_zeros();
+        if level >= 2 * LEVELS {
+            return None;
+        }
+        let half = level.div_ceil(2);
+        let added = if level % 2 == 1 { half } else { LEVELS - half };
+        Some(Self {
+            class: CLASSES[(2 * first + low as u32) as usize],
+            contrast: folded(contrast) as u8,
+            level: (added % LEVELS) as u8,
+            bits: (first + contrast + level + LEAST_CODE_BITS) as u8,
+        })
+    }
+
+    /// Writes the one of the class at a place among the classes, of a contrast, and of a level after another.
+    fn write<B: BorrowMut<Vec<u8>>>(
+        place: u32,
+        contrast: u32,
+        [before, level]: [u32; 2],
+        writer: &mut BitWriter<B>,
+    ) {
+        let mut unary = |number: u32| {
+            writer.zeros(number);
+            writer.put(1, 1);
+        };
+        unary(place / 2);
+        writer.put((place % 2).into(), 1);
+        let mut unary = |number: u32| {
+            writer.zeros(number);
+            writer.put(1, 1);
+        };
+        unary(folded(contrast));
+        unary(match level > before {
+            true => 2 * (level - before) - 1,
+            false => 2 * (before - level),
+        });
+    }
+}
+
+/// The number that stands for a contrast, or the other way round: the second is the commonest.
+const fn folded(number: u32) -> u32 {
+    if number < 2 { 1 - number } else { number }
+}
 
 /// Encodes and decodes the blocks of one configuration.
 #[derive(Clone, Debug)]
@@ -30,15 +128,20 @@ pub(crate) struct BlockCoder {
     /// No frame has more peaks: those of a picker are farther apart than its radius, and half of two
     /// frames' may be refined into one.
     of_frame: u32,
+    time_bits: u32,
+    rank_bits: u32,
 }
 
 impl BlockCoder {
     pub fn new(config: &Config) -> Self {
         let of_frame = config.stft.bins() / (config.peaks.freq_radius_bins + 1) + 1;
+        let (kept, frames) = (Kept::new(config), config.block_frames());
         Self {
-            kept: Kept::new(config),
-            frames: config.block_frames(),
+            rank_bits: kept.rank_bits(),
+            kept,
+            frames,
             of_frame: 2 * of_frame as u32,
+            time_bits: u32::BITS - (frames * TIME_STEPS - 1).leading_zeros(),
         }
     }
 
@@ -63,9 +166,14 @@ impl BlockCoder {
         u64::from(words).saturating_sub(first).min(self.words().into()) as usize
     }
 
+    /// Bits of what takes the same number of them for each peak.
+    fn fixed_bits(&self) -> u32 {
+        self.time_bits + self.rank_bits + PHASE_BITS
+    }
+
     /// No more peaks are in blocks of so many bytes.
     pub fn most_peaks(&self, bytes: usize) -> usize {
-        8 * bytes / (self.kept.bits() as usize + 1)
+        8 * bytes / (self.fixed_bits() + LEAST_CODE_BITS) as usize
     }
 
     /// The block in which a peak stands, counted from the beginning of its track.
@@ -73,7 +181,7 @@ impl BlockCoder {
         kept::frame(peak) / self.frames
     }
 
-    /// Appends a block of a track: its peaks, which stand in it and are in the order of their frames, and
+    /// Appends a block of a track: its peaks, which stand in it and are in the order that they are kept in, and
     /// its sub-fingerprints. `None` where there are more than a block can have.
     pub fn encode(
         &self,
@@ -85,21 +193,36 @@ impl BlockCoder {
         let begin = bytes.len();
         put(bytes, u32::try_from(peaks.len()).ok()?);
         let first_frame = block.checked_mul(self.frames)?;
-        let mut writer = BitWriter::new(&mut *bytes);
-        let (mut frame, mut of_frame) = (0, 0);
-        for peak in peaks {
-            let at = kept::frame(peak).checked_sub(first_frame).filter(|&at| at < self.frames)?;
-            let later = at.checked_sub(frame)?;
-            of_frame = if later == 0 { of_frame + 1 } else { 1 };
-            if of_frame > self.of_frame {
-                return None;
-            }
-            writer.zeros(later);
-            writer.put(1, 1);
-            frame = at;
+        let of_frame = |a: &Peak, b: &Peak| kept::frame(a) == kept::frame(b);
+        let too_many = |frame: &[Peak]| frame.len() > self.of_frame as usize;
+        if !peaks.is_sorted_by_key(kept::order) || peaks.chunk_by(of_frame).any(too_many) {
+            return None;
         }
-        writer.zeros(self.frames - 1 - frame);
-        peaks.iter().for_each(|peak| writer.put(self.kept.code(peak), self.kept.bits()));
+        let mut all: Vec<(u32, Steps)> = Vec::with_capacity(peaks.len());
+        for peak in peaks {
+            let frame = kept::frame(peak).checked_sub(first_frame)?;
+            let steps = self.kept.steps(peak);
+            let time = Some(frame).filter(|&frame| frame < self.frames)? * TIME_STEPS + steps.time;
+            all.push((time, steps));
+        }
+        all.sort_by_key(|(time, steps)| (steps.bin, *time));
+        let (mut bin, mut level) = (0, USUAL_LEVEL);
+        let mut writer = BitWriter::new(&mut *bytes);
+        let mut of_classes = Vec::with_capacity(all.len());
+        for (_, steps) in &all {
+            let step = steps.bin - bin + 1;
+            let class = step.ilog2();
+            let place = CLASSES.iter().position(|&c| u32::from(c) == class)? as u32;
+            Code::write(place, steps.contrast, [level, steps.level], &mut writer);
+            of_classes.push((u64::from(step) & ones(class), class));
+            (bin, level) = (steps.bin, steps.level);
+        }
+        for ((time, steps), (step, class)) in all.iter().zip(of_classes) {
+            writer.put((*time).into(), self.time_bits);
+            writer.put(steps.rank.into(), self.rank_bits);
+            writer.put(steps.phase.into(), PHASE_BITS);
+            writer.put(step, class);
+        }
         writer.finish();
         bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         (bytes.len() - begin <= MOST_BYTES).then_some(())
@@ -115,38 +238,121 @@ impl BlockCoder {
         peaks: &mut Vec<Peak>,
         all_words: &mut Vec<u64>,
     ) -> Option<()> {
+        // Widths that are known are compiled in.
+        match (self.time_bits, self.rank_bits) {
+            (8, 3) => self.decode_with((8, 3), bytes, block, words, peaks, all_words),
+            widths => self.decode_with(widths, bytes, block, words, peaks, all_words),
+        }
+    }
+
+    #[inline(always)]
+    fn decode_with(
+        &self,
+        (time_bits, rank_bits): (u32, u32),
+        bytes: &[u8],
+        block: u32,
+        words: usize,
+        peaks: &mut Vec<Peak>,
+        all_words: &mut Vec<u64>,
+    ) -> Option<()> {
+        // What is loaded at the end of the peaks has some of the words behind it.
+        let end = bytes.len().checked_sub(8 * words)?;
         let (count, used) = varint(bytes)?;
         let count = count as usize;
         let first_frame = block.checked_mul(self.frames)?;
-        let unary = 8 * used;
-        let codes = unary.checked_add(count)?.checked_add(self.frames as usize - 1)?;
-        let width = self.kept.bits();
-        let end = count.checked_mul(width as usize)?.checked_add(codes)?.div_ceil(8);
-        let tail = bytes.get(end..).filter(|tail| tail.len() == 8 * words)?;
-        let begun = peaks.len();
-        peaks.resize(begun + count, Peak::default());
-        let these = &mut peaks[begun..];
-        let (mut read, mut code_at) = (0, codes);
-        for at in (unary..codes).step_by(CHUNK_BITS) {
-            let mut ones_left = load(bytes, at) & ones((codes - at).min(CHUNK_BITS) as u32);
-            while ones_left != 0 {
-                // All that is before it but ones is steps.
-                let bit = at - unary + ones_left.trailing_zeros() as usize;
-                let frame = (bit - read) as u32;
-                ones_left &= ones_left - 1;
-                let code = load(bytes, code_at);
-                *these.get_mut(read)? = self.kept.peak(code, first_frame.wrapping_add(frame));
-                code_at += width as usize;
-                read += 1;
-            }
-        }
-        let mut far = these.iter().zip(these.iter().skip(self.of_frame as usize));
-        if read < count || far.any(|(first, last)| kept::frame(first) == kept::frame(last)) {
+        if count > self.most_peaks(end) {
             return None;
         }
+        let (mut few, mut many) = ([Read::default(); FEW_PEAKS], Vec::new());
+        let all = first(&mut few, &mut many, count);
+        // The number of peaks in each frame, and then where the next of it belongs.
+        let (mut few, mut many) = ([0u32; FEW_FRAMES], Vec::new());
+        let next = first(&mut few, &mut many, self.frames as usize);
+        let frame_of = |fixed: u32| (fixed & ones(time_bits) as u32) / TIME_STEPS;
+        // One code after the other, which is what takes the time, and nothing else meanwhile.
+        let mut at = 8 * used;
+        for together in all.chunks_mut(CODES_OF_LOAD) {
+            let mut bits = load(bytes, at);
+            for read in together {
+                read.code = CODES[(bits & ones(TABLE_BITS)) as usize];
+                bits >>= read.code.bits;
+                if read.code.bits == 0 {
+                    read.code = Code::read(load(bytes, at))?;
+                    bits = load(bytes, at + usize::from(read.code.bits));
+                }
+                at += usize::from(read.code.bits);
+            }
+        }
+        let fixed_bits = (time_bits + rank_bits + PHASE_BITS) as usize;
+        let (mut bin, mut level) = (0u32, USUAL_LEVEL);
+        for read in &mut *all {
+            let bits = load(bytes, at);
+            read.fixed = bits as u32;
+            let most = ones(read.code.class.into()) as u32;
+            bin = bin.wrapping_add(((bits >> fixed_bits) as u32 & most) + most);
+            at += fixed_bits + usize::from(read.code.class);
+            level = (level + u32::from(read.code.level)) % LEVELS;
+            (read.bin, read.code.level) = (bin, level as u8);
+            *next.get_mut(frame_of(read.fixed) as usize)? += 1;
+        }
+        let mut before = 0;
+        for next in &mut *next {
+            let of_frame = *next;
+            if of_frame > self.of_frame {
+                return None;
+            }
+            *next = before;
+            before += of_frame;
+        }
+        let begun = peaks.len();
+        for left in (0..count).step_by(FEW_PEAKS) {
+            peaks.extend_from_slice(&[NO_PEAK; FEW_PEAKS][..(count - left).min(FEW_PEAKS)]);
+        }
+        let peaks = &mut peaks[begun..];
+        for read in &*all {
+            let frame = frame_of(read.fixed);
+            let place = next.get_mut(frame as usize)?;
+            let steps = Steps {
+                time: read.fixed % TIME_STEPS,
+                bin: read.bin,
+                contrast: read.code.contrast.into(),
+                rank: read.fixed >> time_bits & ones(rank_bits) as u32,
+                level: read.code.level.into(),
+                phase: read.fixed >> (time_bits + rank_bits) & ones(PHASE_BITS) as u32,
+            };
+            *peaks.get_mut(*place as usize)? =
+                self.kept.peak(&steps, first_frame.wrapping_add(frame));
+            *place += 1;
+        }
+        let tail = bytes.get(at.div_ceil(8)..).filter(|tail| tail.len() == 8 * words)?;
         all_words.extend(tail.as_chunks().0.iter().map(|&word| u64::from_le_bytes(word)));
         Some(())
     }
+}
+
+/// A peak as it stands in a block.
+#[derive(Clone, Copy, Default)]
+struct Read {
+    bin: u32,
+    /// Time, rank and phase; and what follows them.
+    fixed: u32,
+    /// With the level itself, once it is known.
+    code: Code,
+}
+
+const NO_PEAK: Peak = Peak { time: 0, bin: 0, contrast: 0, rank: 0, level: 0, phase: 0 };
+
+/// So many of a few, if there are so many, else of a list.
+fn first<'a, T: Copy + Default>(
+    few: &'a mut [T],
+    many: &'a mut Vec<T>,
+    count: usize,
+) -> &'a mut [T] {
+    if count <= few.len() {
+        return &mut few[..count];
+    }
+    many.resize(count, T::default());
+    many
 }
 
 #[cfg(test)]
@@ -232,8 +438,8 @@ mod tests {
             if let Some(first) = bytes.first_mut() {
                 *first = count;
             }
-            // The length that it says.
-            bytes.resize(1 + (usize::from(count) * 33 + 31).div_ceil(8) + 8 * words, 0x55);
+            // A length that may be right.
+            bytes.resize(1 + (usize::from(count) * 27).div_ceil(8) + 8 * words, 0x55);
             prop_assert!(check(&bytes));
         }
     }

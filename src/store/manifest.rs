@@ -15,7 +15,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 const MAGIC: [u8; 8] = *b"EARMARKM";
 /// Earlier ones were single files.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 const WHAT: &str = "index";
 
 /// What it begins with. Then come the analysis, the calibration, the segments, the removed tracks of all

@@ -66,6 +66,13 @@ impl PostingList<'_> {
     pub fn blocks(&self) -> Blocks<'_> {
         Blocks::new(&self.bytes, self.first_bit, self.base, self.len, self.widths)
     }
+
+    /// Reads a byte of where the list begins, and one of where it ends.
+    #[inline]
+    pub(crate) fn touch(&self) -> u8 {
+        let byte = |at: usize| self.bytes.get(at).copied().unwrap_or_default();
+        byte(0) ^ byte(self.len as usize * usize::from(self.widths.narrow) / 8)
+    }
 }
 
 /// Number of ways to choose the narrow width for a wide one.

@@ -6,6 +6,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::landmark::hash_bits;
 use crate::peaks::Peak;
 use crate::store::block::BlockCoder;
 use crate::store::{Excerpt, TrackEntry, varint};
@@ -72,12 +73,21 @@ impl<D: AsRef<[u8]>> Segment<D> {
             let (expected, found) = (config.id(), footer.config_id());
             return Err(Error::ConfigMismatch { expected, found });
         }
-        Ok(Self {
+        let this = Self {
             data: Checked::new(data, footer.pages_end(), path),
-            slots: Slots::new(footer.blocks(), footer.slot_shift(), HASHES_OF_SLOT),
+            slots: Slots::new(
+                footer.blocks(),
+                footer.key_bits(),
+                footer.slot_shift(),
+                HASHES_OF_SLOT,
+            ),
             footer,
             coder: BlockCoder::new(config),
-        })
+        };
+        match this.footer.key_bits() == hash_bits(&config.stft) {
+            true => Ok(this),
+            false => Err(this.corrupt("its keys have another number of bits")),
+        }
     }
 
     pub fn tracks(&self) -> u32 {

@@ -41,7 +41,7 @@ impl Store {
         // As many as they say; what they hold decides how much memory is taken.
         let hashes = sources.iter().fold(0u64, |sum, source| sum.saturating_add(source.hashes));
         let hashes = hashes.min(1 << HASH_BITS);
-        let mut writer = SlotWriter::new(blocks, hashes, rows::HASHES_OF_SLOT);
+        let mut writer = SlotWriter::new(blocks, HASH_BITS, hashes, rows::HASHES_OF_SLOT);
         let postings = sources.iter().fold(0u64, |sum, s| sum.saturating_add(s.postings));
         let coarsest = sources.iter().map(|s| s.shift).chain([writer.shift()]).max().unwrap_or(0);
         let slices = (postings / SLICE_POSTINGS).clamp(1, 1 << (HASH_BITS - coarsest));
@@ -161,7 +161,7 @@ impl Store {
         );
         let damaged = || corrupt(format!("the postings of batch {} cannot be", source.id));
         let blocks = u32::try_from(source.blocks).map_err(|_| damaged())?;
-        let slots = Slots::new(blocks, source.shift, rows::HASHES_OF_SLOT);
+        let slots = Slots::new(blocks, HASH_BITS, source.shift, rows::HASHES_OF_SLOT);
         let ends = [keys.start, keys.end].map(|key| (key >> source.shift) as i32);
         let params: [Param<'_>; 3] =
             [(&source.id, Type::INT4), (&ends[0], Type::INT4), (&ends[1], Type::INT4)];

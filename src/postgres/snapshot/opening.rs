@@ -59,7 +59,7 @@ impl Snapshot {
                     batches.push(Batch {
                         id,
                         line,
-                        slots: Slots::new(blocks, shift, rows::HASHES_OF_SLOT),
+                        slots: Slots::new(blocks, HASH_BITS, shift, rows::HASHES_OF_SLOT),
                     });
                 }
                 1 => {

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::landmark::hash_bits;
 use crate::packing::make_room;
 use crate::store::block::BlockCoder;
 #[cfg(feature = "postgres")]
@@ -33,8 +34,8 @@ pub(crate) struct SegmentBuilder {
     features: Vec<u8>,
     /// The hash's key, and below it the block.
     postings: Vec<u64>,
-    /// Gives the key of a hash.
-    key: fn(u32) -> u32,
+    /// Gives the key of a hash of so many bits.
+    key: fn(u32, u32) -> u32,
     frames: u64,
     duration_s: f64,
 }
@@ -45,7 +46,7 @@ impl SegmentBuilder {
     }
 
     /// Of postings in an order of the caller's.
-    pub fn with_keys(config: &Config, key: fn(u32) -> u32) -> Self {
+    pub fn with_keys(config: &Config, key: fn(u32, u32) -> u32) -> Self {
         Self {
             config: config.clone(),
             coder: BlockCoder::new(config),
@@ -103,12 +104,13 @@ impl SegmentBuilder {
             self.features.truncate(features);
             return Err(fingerprint.corrupt("its peaks are closer than peaks can be"));
         }
+        let bits = hash_bits(&self.config.stft);
         make_room(&mut self.postings, fingerprint.landmarks().len());
         for landmark in fingerprint.landmarks() {
             let frame = landmark.time.saturating_add(STEPS / 2) / STEPS;
             let block = first_block + (frame / self.coder.frames()).min(blocks - 1);
             let hash = landmark.hash(&self.config.landmarks);
-            self.postings.push(u64::from((self.key)(hash.0)) << 32 | u64::from(block));
+            self.postings.push(u64::from((self.key)(hash.0, bits)) << 32 | u64::from(block));
         }
         self.names.push(NameRecord {
             hash: name_hash(&info.name).into(),
@@ -253,10 +255,12 @@ impl SegmentBuilder {
         out.put(&self.features)?;
         out.next_section();
         let hashes = self.sort_postings();
-        let mut postings = PostingsWriter::new(self.blocks(), hashes);
+        let count = self.postings.len() as u64;
+        let mut postings =
+            PostingsWriter::new(self.blocks(), hash_bits(&self.config.stft), hashes, count);
         self.each_list(|key, blocks| postings.put(key, blocks, &mut out))?;
         postings.finish(&mut out)?;
-        out.finish(FooterRecord {
+        let mut footer = FooterRecord {
             config_id: self.config.id().0.into(),
             tracks: self.tracks().into(),
             blocks: self.blocks().into(),
@@ -264,11 +268,10 @@ impl SegmentBuilder {
             last_id: ids[1].into(),
             frames: self.frames.into(),
             duration_s: self.duration_s.into(),
-            hashes: postings.hashes().into(),
-            postings: postings.postings().into(),
-            slot_shift: postings.shift().into(),
             ..FooterRecord::default()
-        })
+        };
+        postings.tell(&mut footer);
+        out.finish(footer)
     }
 
     /// Begins another segment, and gives the memory back.

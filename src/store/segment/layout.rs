@@ -11,13 +11,20 @@ use zerocopy::little_endian::{F64, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub(super) const MAGIC: [u8; 8] = *b"EARMARKS";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// As errors call it.
 const WHAT: &str = "index segment";
 
 /// A place in the features is stored for one block in so many.
-pub(super) const GROUP_BLOCKS: usize = 8;
+pub(super) const GROUP_BLOCKS: usize = 32;
+/// A place in the postings is stored for one slot in so many.
+pub(super) const GROUP_SLOTS: usize = 16;
 pub(super) const SECTIONS: usize = 9;
+
+/// Bytes in which it is written where a group of slots begins, and where each of them ends.
+pub(super) fn slot_group_bytes(end_bits: u32) -> usize {
+    4 + GROUP_SLOTS / 8 * end_bits as usize
+}
 
 /// The parts of a segment, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +118,10 @@ pub(super) struct FooterRecord {
     pub postings: U64,
     /// A slot holds the hashes whose keys are the same above so many bits.
     pub slot_shift: U32,
-    pub zero: U32,
+    /// Bits of a key.
+    pub key_bits: U32,
+    /// Bits in which it is written where a slot ends, in bytes from the beginning of its group.
+    pub end_bits: U32,
     /// Where each section begins, and where the last one ends.
     pub starts: [U64; SECTIONS + 1],
     pub version: U32,
@@ -180,7 +190,11 @@ impl Footer {
         };
         let size = |section: Section| sizes[section as usize];
         let (tracks, blocks) = (record.tracks.get() as usize, record.blocks.get() as usize);
-        let shift = Some(record.slot_shift.get()).filter(|&shift| shift <= HASH_BITS)?;
+        let (key_bits, shift) = (record.key_bits.get(), record.slot_shift.get());
+        if key_bits > HASH_BITS || shift > key_bits || record.end_bits.get() > u32::BITS {
+            return None;
+        }
+        let slot_groups = (1usize << (key_bits - shift)).div_ceil(GROUP_SLOTS);
         let groups = blocks / GROUP_BLOCKS + 1;
         let checks = starts[SECTIONS].div_ceil(PAGE_BYTES);
         let ids = (record.first_id.get(), record.last_id.get());
@@ -189,12 +203,11 @@ impl Footer {
             && size(Section::Names) == tracks.checked_mul(size_of::<NameRecord>())?
             && size(Section::BlockGroups) == groups.checked_mul(8)?
             && size(Section::BlockLengths) == blocks.checked_mul(2)?
-            && size(Section::Slots) == 4 * ((1 << (HASH_BITS - shift)) + 1)
+            && size(Section::Slots) == slot_groups.checked_mul(self.slot_group_bytes())?
             && starts[SECTIONS].checked_add(checks.checked_mul(8)?)? == length
             // As many ids as tracks, and as many blocks.
             && (tracks == 0 || (ids.0 <= ids.1 && (ids.1 - ids.0) as usize >= tracks - 1))
-            && blocks >= tracks
-            && record.zero.get() == 0;
+            && blocks >= tracks;
         fits.then_some(())
     }
 
@@ -243,8 +256,22 @@ impl Footer {
         self.record.slot_shift.get()
     }
 
+    pub fn key_bits(&self) -> u32 {
+        self.record.key_bits.get()
+    }
+
+    /// Bits in which it is written where a slot ends.
+    pub fn end_bits(&self) -> u32 {
+        self.record.end_bits.get()
+    }
+
+    /// Bytes in which it is written where the slots of a group are.
+    pub fn slot_group_bytes(&self) -> usize {
+        slot_group_bytes(self.end_bits())
+    }
+
     /// Whether there is a slot for a hash.
     pub fn has(&self, hash: LandmarkHash) -> bool {
-        hash.0 >> HASH_BITS == 0
+        hash.0 >> self.key_bits() == 0
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::landmark::hash_bits;
 use crate::store::segment::build::end_record;
 use crate::store::segment::layout::{FooterRecord, GROUP_BLOCKS, NameRecord, Section, TrackRecord};
 use crate::store::segment::slots::{Entries, List};
@@ -117,14 +118,18 @@ pub(crate) fn merge<D: AsRef<[u8]>, W: Write>(
         let segment = source.segment;
         segment.hashes().min(3 * segment.footer.section(Section::Postings).len() as u64)
     });
-    let hashes = hashes.sum();
-    let mut writer = PostingsWriter::new(blocks, hashes);
+    let key_bits = hash_bits(&config.stft);
+    let hashes = hashes.sum::<u64>().min(1 << key_bits);
+    let count = sources.iter().map(|source| {
+        let segment = source.segment;
+        segment.postings().min(8 * segment.footer.section(Section::Postings).len() as u64)
+    });
+    let mut writer = PostingsWriter::new(blocks, key_bits, hashes, count.sum());
     postings(sources, &runs, &mut writer, &mut out, failed)?;
     writer.finish(&mut out).map_err(failed)?;
     (footer.tracks, footer.blocks) = (tracks.into(), blocks.into());
     (footer.frames, footer.duration_s) = (frames.into(), duration_s.into());
-    (footer.hashes, footer.postings) = (writer.hashes().into(), writer.postings().into());
-    footer.slot_shift = writer.shift().into();
+    writer.tell(&mut footer);
     out.finish(footer).map_err(failed)
 }
 
@@ -186,7 +191,7 @@ struct Lists<'s, D> {
 
 impl<'s, D: AsRef<[u8]>> Lists<'s, D> {
     fn new(segment: &'s Segment<D>) -> Result<Self> {
-        let slots = (segment.footer.section(Section::Slots).len() / 4 - 1) as u32;
+        let slots = segment.slots.count();
         let entries = segment.slots.entries(&[], 0);
         let mut lists = Self { segment, slot: 0, slots, entries, next: None };
         lists.advance()?;

@@ -5,20 +5,20 @@ use crate::store::bits::{BitReader, BitWriter, ones};
 use crate::store::postings::{self, Blocks, CHOICES, Widths};
 
 /// Hashes of a slot of a segment, about: each is passed over on the way to those after it.
-pub(crate) const HASHES_OF_SLOT: u64 = 8;
+pub(crate) const HASHES_OF_SLOT: u64 = 10;
 
 /// The order of hashes in a segment is that of their keys, so that they are spread evenly over the slots:
-/// hashes of music are not.
+/// hashes of music are not. A key has as many bits as a hash.
 #[inline]
-pub(crate) fn key(hash: u32) -> u32 {
-    hash.wrapping_mul(0x9e37_79b1) & ((1 << HASH_BITS) - 1)
+pub(crate) fn key(hash: u32, bits: u32) -> u32 {
+    hash.wrapping_mul(0x9e37_79b1) & ((1 << bits) - 1)
 }
 
-/// How many bits of a key its slot leaves open, if there are so many hashes, and should be so many in a
-/// slot.
-fn slot_shift(hashes: u64, of_slot: u64) -> u32 {
+/// How many of the bits of a key its slot leaves open, if there are so many hashes, and should be so many
+/// in a slot.
+fn slot_shift(key_bits: u32, hashes: u64, of_slot: u64) -> u32 {
     let slots = (hashes / of_slot).max(1).ilog2();
-    HASH_BITS - slots.min(HASH_BITS)
+    key_bits - slots.min(key_bits)
 }
 
 /// Low bits of the step from a key to the next in its slot, where these are about so many. What is above
@@ -35,6 +35,8 @@ fn block_bits(blocks: u32) -> u8 {
 /// How slots are written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots {
+    /// Bits of a key.
+    key_bits: u32,
     /// A slot holds the keys that are the same above so many bits.
     shift: u32,
     /// Low bits of the step from a key to the next.
@@ -46,11 +48,18 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// For postings in so many blocks, with about so many hashes in a slot. `shift` is [`HASH_BITS`] at most.
-    pub fn new(blocks: u32, shift: u32, of_slot: u64) -> Self {
-        let (block_bits, shift) = (block_bits(blocks), shift.min(HASH_BITS));
+    /// For postings in so many blocks, with about so many hashes in a slot. `shift` is `key_bits` at most,
+    /// and these are [`HASH_BITS`] at most.
+    pub fn new(blocks: u32, key_bits: u32, shift: u32, of_slot: u64) -> Self {
+        let key_bits = key_bits.min(HASH_BITS);
+        let (block_bits, shift) = (block_bits(blocks), shift.min(key_bits));
         let single = Widths { narrow: block_bits, wide: block_bits };
-        Self { shift, step_bits: step_bits(shift, of_slot), single, blocks }
+        Self { key_bits, shift, step_bits: step_bits(shift, of_slot), single, blocks }
+    }
+
+    /// Number of slots.
+    pub fn count(&self) -> u32 {
+        1 << (self.key_bits - self.shift)
     }
 
     pub fn shift(&self) -> u32 {
@@ -181,8 +190,9 @@ pub(crate) struct SlotWriter {
 
 impl SlotWriter {
     /// For postings in so many blocks, of about so many hashes, of which so many are in a slot.
-    pub fn new(blocks: u32, hashes: u64, of_slot: u64) -> Self {
-        let slots = Slots::new(blocks, slot_shift(hashes, of_slot), of_slot);
+    pub fn new(blocks: u32, key_bits: u32, hashes: u64, of_slot: u64) -> Self {
+        let shift = slot_shift(key_bits, hashes, of_slot);
+        let slots = Slots::new(blocks, key_bits, shift, of_slot);
         Self { slots, slot: BitWriter::default(), number: 0, next: 0, hashes: 0, postings: 0 }
     }
 
@@ -230,7 +240,7 @@ impl SlotWriter {
         &mut self,
         mut ended: impl FnMut(u32, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        while self.number < 1 << (HASH_BITS - self.slots.shift) {
+        while self.number < self.slots.count() {
             self.end(&mut ended)?;
         }
         Ok(())

@@ -1,7 +1,10 @@
 //! Writes the sections of a segment, one after the other, into anything that takes bytes.
 
+use crate::store::bits::BitWriter;
 use crate::store::segment::checked::{PAGE_BYTES, checksum};
-use crate::store::segment::layout::{FooterRecord, Head, MAGIC, SECTIONS, VERSION};
+use crate::store::segment::layout::{
+    FooterRecord, GROUP_SLOTS, Head, MAGIC, SECTIONS, VERSION, slot_group_bytes,
+};
 use crate::store::segment::slots::{HASHES_OF_SLOT, SlotWriter};
 use std::io::{self, Write};
 use zerocopy::IntoBytes;
@@ -69,29 +72,39 @@ impl<W: Write> SegmentWriter<W> {
     }
 }
 
-/// Writes the postings, in the order of keys, and keeps where slots begin.
+/// There is a slot for so many times as many postings as hashes.
+const POSTINGS_OF_HASH: u64 = 3;
+
+/// Writes the postings, in the order of keys, and keeps how long slots are.
 pub(super) struct PostingsWriter {
     lists: SlotWriter,
-    starts: Vec<u32>,
-    written: u64,
+    key_bits: u32,
+    lengths: Vec<u32>,
 }
 
 impl PostingsWriter {
-    /// For so many blocks, and about so many hashes.
-    pub fn new(blocks: u32, hashes: u64) -> Self {
-        Self { lists: SlotWriter::new(blocks, hashes, HASHES_OF_SLOT), starts: vec![0], written: 0 }
+    /// For so many blocks, about so many hashes of `key_bits` bits, and postings.
+    pub fn new(blocks: u32, key_bits: u32, hashes: u64, postings: u64) -> Self {
+        // Where lists are long, fewer of them are passed over on the way to one.
+        let hashes = hashes.max(postings / POSTINGS_OF_HASH);
+        // No slot is for fewer keys than four.
+        let hashes = hashes.min(HASHES_OF_SLOT << key_bits.saturating_sub(2));
+        let lists = SlotWriter::new(blocks, key_bits, hashes, HASHES_OF_SLOT);
+        Self { lists, key_bits, lengths: Vec::new() }
     }
 
-    pub fn shift(&self) -> u32 {
-        self.lists.shift()
+    /// Adds to the footer what it knows.
+    pub fn tell(&self, footer: &mut FooterRecord) {
+        (footer.hashes, footer.postings) = (self.lists.hashes.into(), self.lists.postings.into());
+        (footer.key_bits, footer.slot_shift) = (self.key_bits.into(), self.lists.shift().into());
+        footer.end_bits = self.end_bits().into();
     }
 
-    pub fn hashes(&self) -> u64 {
-        self.lists.hashes
-    }
-
-    pub fn postings(&self) -> u64 {
-        self.lists.postings
+    /// Bits in which it is written where a slot ends.
+    fn end_bits(&self) -> u32 {
+        let of_group = |group: &[u32]| group.iter().map(|&length| u64::from(length)).sum::<u64>();
+        let longest = self.lengths.chunks(GROUP_SLOTS).map(of_group).max().unwrap_or(0);
+        u64::BITS - longest.leading_zeros()
     }
 
     /// Appends the list of the next key: blocks that ascend.
@@ -101,17 +114,33 @@ impl PostingsWriter {
         blocks: &[u32],
         out: &mut SegmentWriter<W>,
     ) -> io::Result<()> {
-        let Self { lists, starts, written } = self;
-        lists.put(key, blocks, |_, slot| end_slot(slot, starts, written, out))
+        let Self { lists, lengths, .. } = self;
+        lists.put(key, blocks, |_, slot| end_slot(slot, lengths, out))
     }
 
     /// Ends the section of postings and writes that of the slots.
     pub fn finish<W: Write>(&mut self, out: &mut SegmentWriter<W>) -> io::Result<()> {
-        let Self { lists, starts, written } = self;
-        lists.finish(|_, slot| end_slot(slot, starts, written, out))?;
+        let Self { lists, lengths, .. } = self;
+        lists.finish(|_, slot| end_slot(slot, lengths, out))?;
         out.next_section();
-        for start in &self.starts {
-            out.put(&start.to_le_bytes())?;
+        let too_many = |_| io::Error::other("a segment has too many postings");
+        let all = self.lengths.iter().map(|&length| u64::from(length)).sum::<u64>();
+        u32::try_from(all).map_err(too_many)?;
+        let (bits, mut start) = (self.end_bits(), 0u64);
+        let mut record = Vec::with_capacity(slot_group_bytes(bits));
+        for group in self.lengths.chunks(GROUP_SLOTS) {
+            let begin = u32::try_from(start).map_err(too_many)?;
+            record.clear();
+            record.extend(begin.to_le_bytes());
+            let mut writer = BitWriter::new(&mut record);
+            let mut end = 0;
+            for &length in group {
+                end += u64::from(length);
+                writer.put(end, bits);
+            }
+            writer.zeros(bits * (GROUP_SLOTS - group.len()) as u32);
+            out.put(writer.finish())?;
+            start += end;
         }
         out.next_section();
         Ok(())
@@ -120,14 +149,12 @@ impl PostingsWriter {
 
 fn end_slot<W: Write>(
     slot: &[u8],
-    starts: &mut Vec<u32>,
-    written: &mut u64,
+    lengths: &mut Vec<u32>,
     out: &mut SegmentWriter<W>,
 ) -> io::Result<()> {
     out.put(slot)?;
-    *written += slot.len() as u64;
-    let end = u32::try_from(*written);
-    starts.push(end.map_err(|_| io::Error::other("a segment has too many postings"))?);
+    let length = u32::try_from(slot.len());
+    lengths.push(length.map_err(|_| io::Error::other("a slot has too many postings"))?);
     Ok(())
 }
 
