@@ -19,11 +19,6 @@ use std::sync::Arc;
 
 /// Places that a law is asked for: all that it counts.
 const PLACES: u64 = 1000;
-/// A track explains another where it has more than this share of the peaks by which that is found,
-const EXPLAINED: f64 = 1.0 / 3.0;
-/// and a part of it from this share on: versions of one piece have a fifth in common. Tracks that only
-/// sound at the same time mostly share a tenth.
-const PARTLY_EXPLAINED: f64 = 0.2;
 /// Two tracks are the same audio where they share more than this of their peaks.
 const SAME_AUDIO: f64 = 0.5;
 
@@ -163,34 +158,47 @@ impl<'s, S: Store + ?Sized> Lookup<'s, S> {
         Ok(levels.by_frame(&peaks, LEAD, frames))
     }
 
-    /// What `stronger` has to do with what is heard of `weaker` in a stretch of a clip.
-    pub fn relation(
+    /// What `one` has of the peaks by which `other` is found in a stretch of a clip.
+    pub fn in_common(
         &self,
         clip: &Clip,
-        stronger: &Line,
-        weaker: &Line,
+        one: &Line,
+        other: &Line,
         stretch: &Span,
-    ) -> Result<Relation> {
+    ) -> Result<InCommon> {
         let frames = self.frames_of(clip, stretch);
-        let stronger = self.placed(clip, stronger, &frames)?;
-        let weaker = self.placed(clip, weaker, &frames)?;
-        let heard = weaker.iter().filter(|peak| peak.stands);
-        let share = share_of(heard, stronger.iter());
-        Ok(if share_of(weaker.iter(), stronger.iter()) > SAME_AUDIO {
-            Relation::SameAudio
-        } else if share > EXPLAINED {
-            Relation::Explained
-        } else if share > PARTLY_EXPLAINED {
-            Relation::PartlyExplained
-        } else {
-            Relation::Apart
+        self.in_common_on(clip.query.levels(), clip.begin_s, one, other, &frames)
+    }
+
+    /// The same on some frames of a part of the stream, which begins at `begin_s`.
+    pub fn in_common_on(
+        &self,
+        levels: &LevelMap,
+        begin_s: f64,
+        one: &Line,
+        other: &Line,
+        frames: &Range<usize>,
+    ) -> Result<InCommon> {
+        let one = self.placed(levels, begin_s, one, frames)?;
+        let other = self.placed(levels, begin_s, other, frames)?;
+        let heard = || other.iter().filter(|peak| peak.stands);
+        let peaks = heard().count() as f64;
+        Ok(InCommon {
+            peaks,
+            shared: peaks * share_of(heard(), one.iter()),
+            same_audio: share_of(other.iter(), one.iter()) > SAME_AUDIO,
         })
     }
 
-    /// The peaks of a line on some frames of a clip.
-    fn placed(&self, clip: &Clip, line: &Line, frames: &Range<usize>) -> Result<Vec<PlacedPeak>> {
-        let levels = clip.query.levels();
-        let Some(alignment) = self.alignment(line, clip.begin_s, levels.frames())? else {
+    /// The peaks of a line on some frames of a part of the stream.
+    fn placed(
+        &self,
+        levels: &LevelMap,
+        begin_s: f64,
+        line: &Line,
+        frames: &Range<usize>,
+    ) -> Result<Vec<PlacedPeak>> {
+        let Some(alignment) = self.alignment(line, begin_s, levels.frames())? else {
             return Ok(Vec::new());
         };
         let mut peaks = on_clip(&alignment, frames, first_bin_steps(&self.totals.config));
@@ -244,15 +252,13 @@ pub(crate) struct Weight {
     pub missing_ratio: f64,
 }
 
-/// What one line has to do with another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Relation {
-    /// Both can sound at the same time.
-    Apart,
-    /// The one has a part of what is heard of the other.
-    PartlyExplained,
-    /// The one has what is heard of the other.
-    Explained,
-    /// Both are the same audio there.
-    SameAudio,
+/// What two lines have in common in a stretch of the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct InCommon {
+    /// Peaks by which the one is found,
+    pub peaks: f64,
+    /// and how many of them the other has, too.
+    pub shared: f64,
+    /// Whether the other has most peaks of the one, found or not: both are the same audio.
+    pub same_audio: bool,
 }

@@ -1,6 +1,6 @@
 //! The last minute of a stream, as far as it is needed to find where an event began.
 
-use super::lookup::{Clip, Line, Lookup};
+use super::lookup::{Clip, InCommon, Line, Lookup};
 use super::trail::Trail;
 use crate::error::Result;
 use crate::evidence::peaks::{FrameEvidence, LevelMap};
@@ -75,6 +75,27 @@ impl Past {
     /// Passes over frames up to `end` in which there is nothing.
     pub fn pass(&mut self, end: u64) {
         self.certain = end.max(self.certain);
+    }
+
+    /// What `one` has of the peaks by which `other` is found from frame `begin` to `end`.
+    pub fn in_common(
+        &self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        one: &Line,
+        other: &Line,
+        (begin, end): (u64, u64),
+    ) -> Result<InCommon> {
+        let mut common = InCommon::default();
+        for part in &self.parts {
+            let within = |frame: u64| frame.clamp(part.first, part.end()) - part.first;
+            let frames = within(begin) as usize..within(end) as usize;
+            if frames.is_empty() {
+                continue;
+            }
+            let begin_s = part.first as f64 * self.hop_s;
+            common.add(index.in_common_on(&part.levels, begin_s, one, other, &frames)?);
+        }
+        Ok(common)
     }
 
     /// The evidence of all of it for a line.

@@ -3,6 +3,7 @@
 use super::event::Heard;
 use super::lookup::{Line, Weight};
 use super::past::LOOK_BACK_S;
+use super::rivals::Kinship;
 use super::trail::Trail;
 use crate::spectrogram::Axes;
 use crate::units::TrackId;
@@ -42,13 +43,20 @@ pub(super) struct Run {
     sums: VecDeque<(f64, f64)>,
     /// The greatest of all sums.
     pub best: f64,
+    /// What it has in common with events.
+    pub kin: Vec<Kinship>,
     /// What is known once it is an event.
     pub event: Option<Playing>,
 }
 
 impl Run {
     pub fn new(line: Line, since_s: f64, now: Weight) -> Self {
-        Self { line, since_s, now, sums: VecDeque::new(), best: 0.0, event: None }
+        Self { line, since_s, now, sums: VecDeque::new(), best: 0.0, kin: Vec::new(), event: None }
+    }
+
+    /// The number of the event that it is.
+    pub fn number(&self) -> Option<u64> {
+        self.event.as_ref().map(|event| event.number)
     }
 
     /// Adds what a window says, which ends at `end_s` and is `window_s` long. Evidence that windows
@@ -67,6 +75,11 @@ impl Run {
     /// The sum up to the last window.
     pub fn sum(&self) -> f64 {
         self.sums.back().map_or(0.0, |sum| sum.1)
+    }
+
+    /// Begins anew: what spoke for it is explained by something else.
+    pub fn forget(&mut self) {
+        self.sums.clear();
     }
 
     /// Whether none of the windows that end after `since_s` speaks for it.

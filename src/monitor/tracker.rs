@@ -8,7 +8,7 @@ use super::MonitorConfig;
 use super::event::{Event, Heard};
 use super::lookup::{Clip, Found, Line, Lookup, Weight};
 use super::past::Past;
-use super::rivals::{Rival, rival};
+use super::rivals::{Kinship, Rival, overtakes, rival, was_it};
 use super::run::{HOLDS_SCORE, Playing, Run};
 use crate::error::Result;
 use crate::search::Span;
@@ -26,6 +26,8 @@ const MOST_EVENTS: usize = 16;
 const SHORTEST_S: f64 = 1.0;
 /// A track is said to be of the same audio as an event if it has this score.
 const SAME_SCORE: f64 = 3.0;
+/// A line stays as it is if it has this share of the strength of that which is found in its place.
+const STAYS: f64 = 0.9;
 /// This share of a track's peaks may be missing in a window. What is taken off the score for the rest, if all
 /// of them were.
 const USUAL_MISSING_RATIO: f64 = 0.12;
@@ -45,6 +47,8 @@ pub(super) struct Tracker {
     events: u64,
     /// The last that ended, and when.
     ended: VecDeque<(Line, u64)>,
+    /// What is to be told of events that others took the place of.
+    overtaken: Vec<Event>,
 }
 
 impl Tracker {
@@ -58,6 +62,7 @@ impl Tracker {
             runs: Vec::new(),
             events: 0,
             ended: VecDeque::new(),
+            overtaken: Vec::new(),
             config,
         }
     }
@@ -80,7 +85,7 @@ impl Tracker {
                 }
             }
         }
-        let (again, new) = self.attach(found);
+        let (again, new) = self.attach(index, clip, found)?;
         self.score(index, clip, end, &again)?;
         for found in new {
             self.begin(index, clip, found)?;
@@ -108,9 +113,14 @@ impl Tracker {
         told
     }
 
-    /// Puts the lines of runs where they were found again. Gives the scores of these, for all runs, and
-    /// what is of no run.
-    fn attach<'f>(&mut self, found: &'f [Found]) -> (Vec<Option<f64>>, Vec<&'f Found>) {
+    /// Puts the lines of runs where they were found again, if that explains more. Gives the scores of these,
+    /// for all runs, and what is of no run.
+    fn attach<'f>(
+        &mut self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        clip: &Clip,
+        found: &'f [Found],
+    ) -> Result<(Vec<Option<f64>>, Vec<&'f Found>)> {
         let mut again: Vec<Option<f64>> = vec![None; self.runs.len()];
         let mut new = Vec::new();
         for f in found {
@@ -123,11 +133,17 @@ impl Tracker {
             // The best comes first.
             if again[i].is_none() {
                 again[i] = Some(f.score);
-                self.runs[i].line = f.line;
-                self.runs[i].since_s = self.runs[i].since_s.min(f.span.start_s);
+                let run = &mut self.runs[i];
+                let strength = |line: &Line| -> Result<f64> {
+                    Ok(index.weigh(clip, line, &f.span)?.map_or(f64::NEG_INFINITY, |w| w.strength))
+                };
+                if STAYS * strength(&f.line)? > strength(&run.line)? {
+                    run.line = f.line;
+                }
+                run.since_s = run.since_s.min(f.span.start_s);
             }
         }
-        (again, new)
+        Ok((again, new))
     }
 
     /// Adds what a window says to each run.
@@ -148,15 +164,18 @@ impl Tracker {
             let now = self.runs[i].now;
             let found = found.unwrap_or(f64::NEG_INFINITY);
             let mut score = now.score.max(found) - penalty(&now);
-            match rival(index, clip, &self.runs, &self.runs[i], &window, Some(i))? {
+            let rival = self.rival(index, clip, i, &window)?;
+            match rival {
                 Rival::None => {}
-                Rival::Weaker(theirs) => score -= theirs.max(0.0),
+                Rival::Weaker { score: theirs, .. } => score -= theirs.max(0.0),
                 Rival::Stronger { run: by, same_audio } => {
                     let (track, from) = (self.runs[i].line.track, self.start_of(by));
                     if same_audio && score >= SAME_SCORE {
                         self.add_twin(by, track);
                     }
-                    if let (Some(event), Some(from)) = (&mut self.runs[i].event, from) {
+                    // Where it is silent, there is nothing to explain.
+                    let event = self.runs[i].event.as_mut().filter(|_| score >= HOLDS_SCORE);
+                    if let (Some(event), Some(from)) = (event, from) {
                         event.limit = Some(event.limit.unwrap_or(from).min(from));
                     }
                     score = score.min(0.0);
@@ -167,6 +186,78 @@ impl Tracker {
             if let Some(event) = run.event.as_mut().filter(|_| score >= HOLDS_SCORE) {
                 event.inside = event.inside.max(first);
                 event.limit = None;
+            }
+            if let (Rival::Weaker { run: by, .. } | Rival::Stronger { run: by, .. }, None) =
+                (rival, &self.runs[i].event)
+            {
+                self.contest(index, i, by)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What of the events explains a run.
+    fn rival(
+        &mut self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        clip: &Clip,
+        i: usize,
+        stretch: &Span,
+    ) -> Result<Rival> {
+        let mut kin = std::mem::take(&mut self.runs[i].kin);
+        let found = rival(index, clip, &self.runs, &self.runs[i], stretch, Some(i), &mut kin);
+        self.runs[i].kin = kin;
+        found
+    }
+
+    /// Puts a line in the place of an event if it explains more than that from its beginning on.
+    fn contest(
+        &mut self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        i: usize,
+        by: usize,
+    ) -> Result<()> {
+        if self.runs[i].now.strength <= self.runs[by].now.strength {
+            return Ok(());
+        }
+        let was_it = was_it(index, &self.past, &self.runs[i].line, &self.runs[by])?;
+        if let Some(from) = self.start_of(by).filter(|_| was_it) {
+            self.replace(index, i, by, from)?;
+        }
+        Ok(())
+    }
+
+    /// Ends an event where another line took its place, and makes an event of that.
+    fn replace(
+        &mut self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        i: usize,
+        by: usize,
+        from: u64,
+    ) -> Result<()> {
+        let Some(mut event) = self.runs[by].event.take() else { return Ok(()) };
+        let start = event.start;
+        event.limit = Some(from);
+        event.settle(Playing::look_back(&self.axes));
+        let (best, end, same_as) = (self.runs[by].best, event.end, event.same_as.clone());
+        self.ended.truncate(MOST_EVENTS - 1);
+        self.ended.push_front((self.runs[by].line, end));
+        self.runs[by].event = Some(event);
+        let told = self.end(&self.runs[by]);
+        self.overtaken.extend(told);
+        self.runs[by].event = None;
+        self.runs[by].forget();
+        self.make_event(index, i, from)?;
+        if start == from {
+            let track = self.runs[by].line.track;
+            self.runs[i].best = self.runs[i].best.max(best);
+            if let Some(event) = &mut self.runs[i].event {
+                // Where both are faint, the other one has told where it began.
+                event.start = event.start.min(start);
+            }
+            // The other version may be the same track at another place.
+            for twin in same_as.into_iter().chain([track]) {
+                self.add_twin(i, twin);
             }
         }
         Ok(())
@@ -182,18 +273,31 @@ impl Tracker {
         let Some(now) = index.weigh(clip, &found.line, &found.span)? else { return Ok(()) };
         let mut run = Run::new(found.line, found.span.start_s, now);
         let mut score = found.score - penalty(&now);
-        match rival(index, clip, &self.runs, &run, &found.span, None)? {
+        let mut kin = Vec::new();
+        let rival = rival(index, clip, &self.runs, &run, &found.span, None, &mut kin)?;
+        run.kin = kin;
+        let (mut by, mut is_followed) = (None, true);
+        match rival {
             Rival::None => {}
-            Rival::Weaker(theirs) => score -= theirs.max(0.0),
-            Rival::Stronger { run: by, same_audio } => {
+            Rival::Weaker { run, score: theirs } => {
+                (by, score) = (Some(run), score - theirs.max(0.0));
+            }
+            Rival::Stronger { run: stronger, same_audio } => {
                 if same_audio && score >= SAME_SCORE {
-                    self.add_twin(by, found.line.track);
+                    self.add_twin(stronger, found.line.track);
                 }
-                return Ok(());
+                (by, is_followed) = (Some(stronger), false);
             }
         }
         run.add(score, clip.end_s(), clip.query.duration_s());
+        let last = self.runs.len();
         self.runs.push(run);
+        if let Some(by) = by {
+            self.contest(index, last, by)?;
+        }
+        if !is_followed && self.runs[last].event.is_none() {
+            self.runs.pop();
+        }
         Ok(())
     }
 
@@ -227,42 +331,141 @@ impl Tracker {
 
     /// Makes events of runs that are certain, the most certain first, unless one explains another.
     fn confirm(&mut self, index: &Lookup<'_, impl Store + ?Sized>, clip: &Clip) -> Result<()> {
-        let window = (self.config.window_s / self.axes.hop_s) as u64;
         for i in 0..self.runs.len() {
             let run = &self.runs[i];
             let open = self.runs.iter().filter(|run| run.event.is_some()).count();
-            if run.event.is_some() || run.sum() < self.needed || open == MOST_EVENTS {
+            // What is silent now begins no event.
+            let is_certain = run.sum() >= self.needed && run.now.score >= HOLDS_SCORE;
+            if run.event.is_some() || !is_certain || open == MOST_EVENTS {
                 continue;
             }
             let stretch = heard_in(run, &Span { start_s: clip.begin_s, end_s: clip.end_s() });
-            if let Rival::Stronger { run: by, same_audio } =
-                rival(index, clip, &self.runs, run, &stretch, Some(i))?
+            let mut rival = self.rival(index, clip, i, &stretch)?;
+            if rival == Rival::None
+                && let Some(run) = self.kindred_event(index, i)?
             {
-                let track = run.line.track;
-                if same_audio {
-                    self.add_twin(by, track);
+                // It is faint just now, or over.
+                rival = Rival::Weaker { run, score: 0.0 };
+            }
+            match rival {
+                Rival::None => {
+                    let best = self.best_of_kin(index, clip, i)?;
+                    self.make_event(index, best, 0)?;
+                    let sum = self.runs[i].best;
+                    self.runs[best].best = self.runs[best].best.max(sum);
                 }
+                Rival::Weaker { run: by, .. } => {
+                    let (line, event) = (&self.runs[i].line, &self.runs[by]);
+                    if let Some(from) = overtakes(index, &self.past, line, event)? {
+                        self.replace(index, i, by, from)?;
+                    }
+                }
+                Rival::Stronger { run: by, same_audio } => {
+                    let track = self.runs[i].line.track;
+                    if same_audio {
+                        self.add_twin(by, track);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The event with which a run shares sounds, now or where the run seems to have begun.
+    fn kindred_event(
+        &self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        i: usize,
+    ) -> Result<Option<usize>> {
+        let run = &self.runs[i];
+        let start = self.playing(index, run, 0)?.start;
+        for (j, other) in self.runs.iter().enumerate() {
+            let Some(event) = &other.event else { continue };
+            let is_kindred = |kin: &Kinship| kin.event == event.number && kin.is_kindred();
+            if run.kin.iter().any(is_kindred) {
+                return Ok(Some(j));
+            }
+            let overlap = (event.start.max(start), event.end);
+            let common = self.past.in_common(index, &other.line, &run.line, overlap)?;
+            if common.is_kindred() {
+                return Ok(Some(j));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Of a run and all that share its sound and are no events, the one that explains most since either was
+    /// found.
+    fn best_of_kin(
+        &self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        clip: &Clip,
+        i: usize,
+    ) -> Result<usize> {
+        let run = &self.runs[i];
+        let stretch = heard_in(run, &Span { start_s: clip.begin_s, end_s: clip.end_s() });
+        let (mut best, mut trail) = (i, None);
+        for (j, other) in self.runs.iter().enumerate() {
+            let sounds = other.sum() > 0.0;
+            if j == i || other.event.is_some() || !sounds {
                 continue;
             }
-            let mut trail = self.past.trail(index, &run.line)?;
-            // What ended does not begin again before its end.
-            let same = |(line, _): &&(Line, u64)| line.is_one_with(&run.line, clip.begin_s);
-            if let Some((_, end)) = self.ended.iter().find(same) {
-                trail.forget_before(*end);
+            if !index.in_common(clip, &other.line, &run.line, &stretch)?.is_kindred() {
+                continue;
             }
-            let since = self.past.certain().saturating_sub(window);
-            let event = Playing::new(self.events, trail, since);
-            self.events += 1;
-            let run = &mut self.runs[i];
-            run.since_s = event.start as f64 * self.axes.hop_s;
-            run.event = Some(event);
+            let theirs = self.past.trail(index, &other.line)?;
+            let own = match trail.take() {
+                Some(own) => own,
+                None => self.past.trail(index, &run.line)?,
+            };
+            let since_s = self.runs[best].since_s.min(other.since_s);
+            let since = (since_s / self.axes.hop_s) as u64;
+            if theirs.lead_since(&own, since).is_clear() {
+                (best, trail) = (j, Some(theirs));
+            } else {
+                trail = Some(own);
+            }
         }
+        Ok(best)
+    }
+
+    /// A run as an event that has not begun before a frame.
+    fn playing(
+        &self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        run: &Run,
+        from: u64,
+    ) -> Result<Playing> {
+        let window = (self.config.window_s / self.axes.hop_s) as u64;
+        let mut trail = self.past.trail(index, &run.line)?;
+        trail.forget_before(from);
+        // What ended does not begin again before its end.
+        let now_s = self.past.certain() as f64 * self.axes.hop_s;
+        let same = |(line, _): &&(Line, u64)| line.is_one_with(&run.line, now_s);
+        if let Some((_, end)) = self.ended.iter().find(same) {
+            trail.forget_before(*end);
+        }
+        Ok(Playing::new(self.events, trail, self.past.certain().saturating_sub(window)))
+    }
+
+    /// Makes an event of a run, which has not begun before a frame.
+    fn make_event(
+        &mut self,
+        index: &Lookup<'_, impl Store + ?Sized>,
+        i: usize,
+        from: u64,
+    ) -> Result<()> {
+        let event = self.playing(index, &self.runs[i], from)?;
+        self.events += 1;
+        let run = &mut self.runs[i];
+        run.since_s = event.start as f64 * self.axes.hop_s;
+        run.event = Some(event);
         Ok(())
     }
 
     /// Moves the ends of events, and tells what is to be told.
     fn tell(&mut self, now_s: f64) -> Vec<Event> {
-        let mut told = Vec::new();
+        let mut told = std::mem::take(&mut self.overtaken);
         let patience = (self.config.patience_s / self.axes.hop_s) as u64;
         let look_back = Playing::look_back(&self.axes);
         for mut run in std::mem::take(&mut self.runs) {

@@ -19,6 +19,15 @@ const LEAST_USUAL: f64 = 0.1;
 /// Share of the usual evidence from which on a frame speaks for the run.
 const SHARE: f64 = 0.35;
 
+/// How much more evidence one trail has than another from some frame on, in nats.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Lead {
+    pub from: u64,
+    pub nats: f64,
+    /// What the other one has there.
+    pub theirs: f64,
+}
+
 /// Evidence of consecutive frames of the stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trail {
@@ -77,6 +86,33 @@ impl Trail {
         let reversed: Vec<FrameEvidence> = self.frames.iter().rev().copied().collect();
         let (after, before) = reversed.split_at(reversed.len() - at);
         self.first + (at - outward(after, before)) as u64
+    }
+
+    /// How much more evidence it has than another of the same frames, from `since` on.
+    pub fn lead_since(&self, other: &Self, since: u64) -> Lead {
+        let from = since.max(self.first);
+        self.leads(other, from).last().unwrap_or_default()
+    }
+
+    /// The same from where on it has most more, which is `since` or later.
+    pub fn longest_lead(&self, other: &Self, since: u64) -> Lead {
+        let none = Lead::default();
+        self.leads(other, since)
+            .fold(none, |most, lead| if lead.nats > most.nats { lead } else { most })
+    }
+
+    /// The leads from each frame on, from the last back to `since`.
+    fn leads<'t>(&'t self, other: &'t Self, since: u64) -> impl Iterator<Item = Lead> + 't {
+        let at = self.index(since);
+        let both = self.frames[at..].iter().zip(&other.frames[at.min(other.frames.len())..]);
+        let both: Vec<_> = both.map(|(a, b)| (f64::from(a.excess), f64::from(b.excess))).collect();
+        let mut lead = Lead { from: self.first + (at + both.len()) as u64, ..Lead::default() };
+        both.into_iter().rev().map(move |(own, theirs)| {
+            lead.from -= 1;
+            lead.nats += own - theirs;
+            lead.theirs += theirs;
+            lead
+        })
     }
 
     fn index(&self, frame: u64) -> usize {
@@ -168,6 +204,27 @@ mod tests {
             let (start, end) = (trail.start_of_run(1700), trail.end_of_run(1700));
             assert!(start.abs_diff(1300) < 45 && end.abs_diff(2100) < 45, "{start} {end}");
         }
+    }
+
+    #[test]
+    fn leads_are_sums_over_the_frames_of_both() {
+        let (own, other) = (trail(&[(100, 1.0), (200, 3.0)], 7), trail(&[(300, 2.0)], 8));
+        let sum = |trail: &Trail, from: usize| -> f64 {
+            trail.frames[from..].iter().map(|f| f64::from(f.excess)).sum()
+        };
+        for from in [0, 30, 299] {
+            let lead = own.lead_since(&other, 1000 + from as u64);
+            let expected = sum(&own, from) - sum(&other, from);
+            assert!((lead.nats - expected).abs() < 1e-6, "{from}");
+            assert!((lead.theirs - sum(&other, from)).abs() < 1e-6, "{from}");
+            assert_eq!(lead.from, 1000 + from as u64);
+        }
+        // It falls behind at first.
+        let longest = own.longest_lead(&other, 0);
+        let leads = (0..300).map(|from| sum(&own, from) - sum(&other, from));
+        assert!((longest.nats - leads.fold(0.0, f64::max)).abs() < 1e-6);
+        assert!(longest.from.abs_diff(1100) < 20, "{longest:?}");
+        assert_eq!(own.lead_since(&Trail::new(1000), 1000), Lead::default());
     }
 
     #[test]
