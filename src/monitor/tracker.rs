@@ -4,12 +4,15 @@
 //! followed, found again or not. What windows that do not overlap say of a line adds up (A. Wald,
 //! "Sequential tests of statistical hypotheses", 1945), until it is certain or hopeless.
 
+mod deciding;
+mod telling;
+
 use super::MonitorConfig;
-use super::event::{Event, Heard};
+use super::event::Event;
 use super::lookup::{Clip, Found, Line, Lookup, Weight};
 use super::past::Past;
-use super::rivals::{Kinship, Rival, overtakes, rival, was_it};
-use super::run::{HOLDS_SCORE, Playing, Run};
+use super::rivals::{Rival, rival};
+use super::run::{HOLDS_SCORE, Run};
 use crate::error::Result;
 use crate::search::Span;
 use crate::spectrogram::Axes;
@@ -196,73 +199,6 @@ impl Tracker {
         Ok(())
     }
 
-    /// What of the events explains a run.
-    fn rival(
-        &mut self,
-        index: &Lookup<'_, impl Store + ?Sized>,
-        clip: &Clip,
-        i: usize,
-        stretch: &Span,
-    ) -> Result<Rival> {
-        let mut kin = std::mem::take(&mut self.runs[i].kin);
-        let found = rival(index, clip, &self.runs, &self.runs[i], stretch, Some(i), &mut kin);
-        self.runs[i].kin = kin;
-        found
-    }
-
-    /// Puts a line in the place of an event if it explains more than that from its beginning on.
-    fn contest(
-        &mut self,
-        index: &Lookup<'_, impl Store + ?Sized>,
-        i: usize,
-        by: usize,
-    ) -> Result<()> {
-        if self.runs[i].now.strength <= self.runs[by].now.strength {
-            return Ok(());
-        }
-        let was_it = was_it(index, &self.past, &self.runs[i].line, &self.runs[by])?;
-        if let Some(from) = self.start_of(by).filter(|_| was_it) {
-            self.replace(index, i, by, from)?;
-        }
-        Ok(())
-    }
-
-    /// Ends an event where another line took its place, and makes an event of that.
-    fn replace(
-        &mut self,
-        index: &Lookup<'_, impl Store + ?Sized>,
-        i: usize,
-        by: usize,
-        from: u64,
-    ) -> Result<()> {
-        let Some(mut event) = self.runs[by].event.take() else { return Ok(()) };
-        let start = event.start;
-        event.limit = Some(from);
-        event.settle(Playing::look_back(&self.axes));
-        let (best, end, same_as) = (self.runs[by].best, event.end, event.same_as.clone());
-        self.ended.truncate(MOST_EVENTS - 1);
-        self.ended.push_front((self.runs[by].line, end));
-        self.runs[by].event = Some(event);
-        let told = self.end(&self.runs[by]);
-        self.overtaken.extend(told);
-        self.runs[by].event = None;
-        self.runs[by].forget();
-        self.make_event(index, i, from)?;
-        if start == from {
-            let track = self.runs[by].line.track;
-            self.runs[i].best = self.runs[i].best.max(best);
-            if let Some(event) = &mut self.runs[i].event {
-                // Where both are faint, the other one has told where it began.
-                event.start = event.start.min(start);
-            }
-            // The other version may be the same track at another place.
-            for twin in same_as.into_iter().chain([track]) {
-                self.add_twin(i, twin);
-            }
-        }
-        Ok(())
-    }
-
     /// Begins to follow a line, unless an event explains it.
     fn begin(
         &mut self,
@@ -327,191 +263,6 @@ impl Tracker {
             }
         }
         self.runs = kept;
-    }
-
-    /// Makes events of runs that are certain, the most certain first, unless one explains another.
-    fn confirm(&mut self, index: &Lookup<'_, impl Store + ?Sized>, clip: &Clip) -> Result<()> {
-        for i in 0..self.runs.len() {
-            let run = &self.runs[i];
-            let open = self.runs.iter().filter(|run| run.event.is_some()).count();
-            // What is silent now begins no event.
-            let is_certain = run.sum() >= self.needed && run.now.score >= HOLDS_SCORE;
-            if run.event.is_some() || !is_certain || open == MOST_EVENTS {
-                continue;
-            }
-            let stretch = heard_in(run, &Span { start_s: clip.begin_s, end_s: clip.end_s() });
-            let mut rival = self.rival(index, clip, i, &stretch)?;
-            if rival == Rival::None
-                && let Some(run) = self.kindred_event(index, i)?
-            {
-                // It is faint just now, or over.
-                rival = Rival::Weaker { run, score: 0.0 };
-            }
-            match rival {
-                Rival::None => {
-                    let best = self.best_of_kin(index, clip, i)?;
-                    self.make_event(index, best, 0)?;
-                    let sum = self.runs[i].best;
-                    self.runs[best].best = self.runs[best].best.max(sum);
-                }
-                Rival::Weaker { run: by, .. } => {
-                    let (line, event) = (&self.runs[i].line, &self.runs[by]);
-                    if let Some(from) = overtakes(index, &self.past, line, event)? {
-                        self.replace(index, i, by, from)?;
-                    }
-                }
-                Rival::Stronger { run: by, same_audio } => {
-                    let track = self.runs[i].line.track;
-                    if same_audio {
-                        self.add_twin(by, track);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The event with which a run shares sounds, now or where the run seems to have begun.
-    fn kindred_event(
-        &self,
-        index: &Lookup<'_, impl Store + ?Sized>,
-        i: usize,
-    ) -> Result<Option<usize>> {
-        let run = &self.runs[i];
-        let start = self.playing(index, run, 0)?.start;
-        for (j, other) in self.runs.iter().enumerate() {
-            let Some(event) = &other.event else { continue };
-            let is_kindred = |kin: &Kinship| kin.event == event.number && kin.is_kindred();
-            if run.kin.iter().any(is_kindred) {
-                return Ok(Some(j));
-            }
-            let overlap = (event.start.max(start), event.end);
-            let common = self.past.in_common(index, &other.line, &run.line, overlap)?;
-            if common.is_kindred() {
-                return Ok(Some(j));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Of a run and all that share its sound and are no events, the one that explains most since either was
-    /// found.
-    fn best_of_kin(
-        &self,
-        index: &Lookup<'_, impl Store + ?Sized>,
-        clip: &Clip,
-        i: usize,
-    ) -> Result<usize> {
-        let run = &self.runs[i];
-        let stretch = heard_in(run, &Span { start_s: clip.begin_s, end_s: clip.end_s() });
-        let (mut best, mut trail) = (i, None);
-        for (j, other) in self.runs.iter().enumerate() {
-            let sounds = other.sum() > 0.0;
-            if j == i || other.event.is_some() || !sounds {
-                continue;
-            }
-            if !index.in_common(clip, &other.line, &run.line, &stretch)?.is_kindred() {
-                continue;
-            }
-            let theirs = self.past.trail(index, &other.line)?;
-            let own = match trail.take() {
-                Some(own) => own,
-                None => self.past.trail(index, &run.line)?,
-            };
-            let since_s = self.runs[best].since_s.min(other.since_s);
-            let since = (since_s / self.axes.hop_s) as u64;
-            if theirs.lead_since(&own, since).is_clear() {
-                (best, trail) = (j, Some(theirs));
-            } else {
-                trail = Some(own);
-            }
-        }
-        Ok(best)
-    }
-
-    /// A run as an event that has not begun before a frame.
-    fn playing(
-        &self,
-        index: &Lookup<'_, impl Store + ?Sized>,
-        run: &Run,
-        from: u64,
-    ) -> Result<Playing> {
-        let window = (self.config.window_s / self.axes.hop_s) as u64;
-        let mut trail = self.past.trail(index, &run.line)?;
-        trail.forget_before(from);
-        // What ended does not begin again before its end.
-        let now_s = self.past.certain() as f64 * self.axes.hop_s;
-        let same = |(line, _): &&(Line, u64)| line.is_one_with(&run.line, now_s);
-        if let Some((_, end)) = self.ended.iter().find(same) {
-            trail.forget_before(*end);
-        }
-        Ok(Playing::new(self.events, trail, self.past.certain().saturating_sub(window)))
-    }
-
-    /// Makes an event of a run, which has not begun before a frame.
-    fn make_event(
-        &mut self,
-        index: &Lookup<'_, impl Store + ?Sized>,
-        i: usize,
-        from: u64,
-    ) -> Result<()> {
-        let event = self.playing(index, &self.runs[i], from)?;
-        self.events += 1;
-        let run = &mut self.runs[i];
-        run.since_s = event.start as f64 * self.axes.hop_s;
-        run.event = Some(event);
-        Ok(())
-    }
-
-    /// Moves the ends of events, and tells what is to be told.
-    fn tell(&mut self, now_s: f64) -> Vec<Event> {
-        let mut told = std::mem::take(&mut self.overtaken);
-        let patience = (self.config.patience_s / self.axes.hop_s) as u64;
-        let look_back = Playing::look_back(&self.axes);
-        for mut run in std::mem::take(&mut self.runs) {
-            let Some(mut event) = run.event.take() else {
-                self.runs.push(run);
-                continue;
-            };
-            event.settle(look_back);
-            let heard = run.heard(&event, &self.axes, self.searches_per_hour);
-            let is_over = self.past.certain().saturating_sub(event.end) > patience;
-            let is_due = |since_s| self.config.update_s.is_some_and(|s| now_s - since_s >= s);
-            let is_wanted = self.is_wanted(&heard);
-            match event.told_s {
-                None if is_wanted => {
-                    event.told_s = Some(now_s);
-                    told.push(Event::Started(heard));
-                }
-                Some(since_s) if !is_over && is_due(since_s) => {
-                    event.told_s = Some(now_s);
-                    told.push(Event::Updated(heard));
-                }
-                _ => {}
-            }
-            let end = event.end;
-            run.event = Some(event);
-            if is_over {
-                self.ended.truncate(MOST_EVENTS - 1);
-                self.ended.push_front((run.line, end));
-                told.extend(self.end(&run));
-            } else {
-                self.runs.push(run);
-            }
-        }
-        told
-    }
-
-    fn is_wanted(&self, heard: &Heard) -> bool {
-        heard.length_s() >= self.config.least_s
-            && !heard.withdrawn
-            && !self.config.ignored.contains(&heard.track)
-    }
-
-    /// What is told of the end of an event, if it was told of at all.
-    fn end(&self, run: &Run) -> Option<Event> {
-        let event = run.event.as_ref().filter(|event| event.told_s.is_some())?;
-        Some(Event::Ended(run.heard(event, &self.axes, self.searches_per_hour)))
     }
 }
 
