@@ -60,8 +60,16 @@ const FIRST_VOTES: u64 = 60_000;
 const FIRST_CANDIDATES: usize = 64;
 /// No hash but a landmark's own is looked up.
 const OWN_CELL: u32 = 0;
-/// How often chance may give a match that ends the search, after each of these looks.
-pub(super) const CERTAIN: [f64; 2] = [QUICK.certain, FIRST.certain];
+
+/// How often chance may give a match that ends the search, after each look that may.
+pub(super) fn certain_after_looks(config: &MatchConfig) -> &'static [f64] {
+    if takes_second_look(config) { &[QUICK.certain, FIRST.certain] } else { &[QUICK.certain] }
+}
+
+/// Who asks for other speeds may have to ask a store twice more after all looks.
+fn takes_second_look(config: &MatchConfig) -> bool {
+    config.speed.is_off()
+}
 
 /// Finds the places of a store where a clip may come from, with all evidence. What it means is
 /// [decided](super::decide) afterwards.
@@ -208,8 +216,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
             return Ok((weighed, self.usual_places(), true));
         }
         let landmarks = query.landmarks();
-        // Who asks for other speeds may have to ask a store twice more after that.
-        if config.speed.is_off() {
+        if takes_second_look(config) {
             let found = store.look_up(landmarks, OWN_CELL)?;
             let few = FIRST_CANDIDATES.min(config.candidates);
             let candidates = self.candidates(landmarks, &found, FIRST_VOTES, few);

@@ -6,7 +6,7 @@
 
 use super::config::{MatchConfig, TrackFilter};
 use super::decision::decide;
-use super::find::{CERTAIN, is_certain};
+use super::find::{certain_after_looks, is_certain};
 use super::findings::Findings;
 use super::matches::Match;
 use crate::error::{Error, Result};
@@ -237,7 +237,7 @@ impl Shards {
         }
         let mut asked = Asked::new(&self.shards, query, config);
         let (mut parts, mut findings) = asked.collect();
-        for alarms in CERTAIN {
+        for &alarms in certain_after_looks(config) {
             if all_needed && asked.has_failed() {
                 break;
             }
