@@ -286,10 +286,16 @@ fn place(l: &Landmark) -> [i64; 4] {
     [time, bin, time + i64::from(l.delta_time), bin + i64::from(l.delta_bin)]
 }
 
-/// Whether one of these is rounded to this.
+/// Whether one of these is rounded to this: times to eighths of a frame, frequencies to quarters of a bin.
 fn near(l: &Landmark, of_query: &HashSet<[i64; 4]>) -> bool {
-    let place = place(l);
-    (0..16).any(|i| of_query.contains(&std::array::from_fn(|k| place[k] + (i >> k & 1))))
+    let [time, bin, target_time, target_bin] = place(l);
+    let mut all = (0..2).flat_map(|t| (0..2).map(move |target_t| (t, target_t)));
+    all.any(|(t, target_t)| {
+        let mut bins = (0..4).flat_map(|b| (0..4).map(move |target_b| (b, target_b)));
+        bins.any(|(b, target_b)| {
+            of_query.contains(&[time + t, bin + b, target_time + target_t, target_bin + target_b])
+        })
+    })
 }
 
 #[test]

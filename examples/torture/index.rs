@@ -13,8 +13,8 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Pages of a segment, of which each has a checksum.
 const PAGE_BYTES: usize = 4096;
 /// What a segment ends with; where in it stands the end of the pages.
-const FOOTER_BYTES: usize = 164;
-const END_AT: usize = 136;
+const FOOTER_BYTES: usize = 168;
+const END_AT: usize = 140;
 
 /// An index of a few tracks and a clip of one of them.
 pub struct Index {
