@@ -14,111 +14,22 @@
 use crate::bands::FRAMES;
 use crate::config::Config;
 use crate::peaks::Peak;
-use crate::peaks::kept::{self, CONTRASTS, Kept, LEVELS, PHASE_BITS, Steps, TIME_STEPS};
+use crate::peaks::kept::{self, Kept, LEVELS, PHASE_BITS, Steps, TIME_STEPS};
 use crate::store::bits::{BitWriter, MOST_BITS, load, ones};
 use crate::store::varint::{put, varint};
-use std::borrow::BorrowMut;
+use code::{CLASSES, CODES, Code, LEAST_CODE_BITS, TABLE_BITS};
+
+mod code;
 
 /// No block is longer.
 pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
 /// Frames and peaks of a block: mostly no more.
 const FEW_FRAMES: usize = 64;
 const FEW_PEAKS: usize = 64;
-/// The classes of steps, from the commonest to the rarest. In a class *c* are 2^*c* steps, 2^*c* − 1 the least.
-const CLASSES: [u8; 16] = [6, 5, 7, 1, 4, 2, 3, 0, 8, 9, 10, 11, 12, 13, 14, 15];
 /// The level, in steps, that the first is told from.
 const USUAL_LEVEL: u32 = 6;
-/// No code has fewer bits.
-const LEAST_CODE_BITS: u32 = 4;
-/// What codes of so many bits say is looked up. Nearly all have no more.
-const TABLE_BITS: u32 = 12;
 /// Codes of the table that a load has at least.
 const CODES_OF_LOAD: usize = (MOST_BITS / TABLE_BITS) as usize;
-
-/// What is said of a peak in numbers of bits that differ: three numbers in unary, with a bit after the first.
-#[derive(Clone, Copy, Default)]
-struct Code {
-    class: u8,
-    contrast: u8,
-    /// What is added to the level before, modulo [`LEVELS`].
-    level: u8,
-    /// Its length. 0 where it is not in the table.
-    bits: u8,
-}
-
-/// What each sequence of bits begins with.
-static CODES: [Code; 1 << TABLE_BITS] = {
-    let mut codes = [Code { class: 0, contrast: 0, level: 0, bits: 0 }; 1 << TABLE_BITS];
-    let mut i = 0;
-    while i < codes.len() {
-        if let Some(code) = Code::read(i as u64)
-            && code.bits as u32 <= TABLE_BITS
-        {
-            codes[i] = code;
-        }
-        i += 1;
-    }
-    codes
-};
-
-impl Code {
-    /// What bits begin with, if that is a code.
-    const fn read(bits: u64) -> Option<Self> {
-        let first = bits.trailing_zeros();
-        if first > 7 {
-            return None;
-        }
-        let bits = bits >> (first + 1);
-        let low = bits & 1;
-        let bits = bits >> 1;
-        let contrast = bits.trailing_zeros();
-        if contrast >= CONTRASTS {
-            return None;
-        }
-        let bits = bits >> (contrast + 1);
-        let level = bits.trailing_zeros();
-        if level >= 2 * LEVELS {
-            return None;
-        }
-        let half = level.div_ceil(2);
-        let added = if level % 2 == 1 { half } else { LEVELS - half };
-        Some(Self {
-            class: CLASSES[(2 * first + low as u32) as usize],
-            contrast: folded(contrast) as u8,
-            level: (added % LEVELS) as u8,
-            bits: (first + contrast + level + LEAST_CODE_BITS) as u8,
-        })
-    }
-
-    /// Writes the one of the class at a place among the classes, of a contrast, and of a level after another.
-    fn write<B: BorrowMut<Vec<u8>>>(
-        place: u32,
-        contrast: u32,
-        [before, level]: [u32; 2],
-        writer: &mut BitWriter<B>,
-    ) {
-        let mut unary = |number: u32| {
-            writer.zeros(number);
-            writer.put(1, 1);
-        };
-        unary(place / 2);
-        writer.put((place % 2).into(), 1);
-        let mut unary = |number: u32| {
-            writer.zeros(number);
-            writer.put(1, 1);
-        };
-        unary(folded(contrast));
-        unary(match level > before {
-            true => 2 * (level - before) - 1,
-            false => 2 * (before - level),
-        });
-    }
-}
-
-/// The number that stands for a contrast, or the other way round: the second is the commonest.
-const fn folded(number: u32) -> u32 {
-    if number < 2 { 1 - number } else { number }
-}
 
 /// Encodes and decodes the blocks of one configuration.
 #[derive(Clone, Debug)]
