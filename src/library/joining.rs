@@ -19,7 +19,7 @@ const RANK: u8 = 2;
 /// with so many targets each. At other speeds, they end at this bin.
 const FAN_OUT: usize = 2;
 const HIGHEST_BIN: u32 = 256;
-/// Of their landmarks, the rarest that hold so many votes count: a larger collection costs no more.
+/// Of their landmarks, the rarest that hold so many votes count, in a collection of any size.
 const VOTES: u64 = 30_000;
 /// Candidates that are looked at.
 const MOST: usize = 64;
@@ -48,7 +48,8 @@ pub(super) struct Recording {
 
 impl Recording {
     pub fn of(reader: &Reader, id: TrackId) -> Result<Self> {
-        let (peaks, duration_s) = reader.peaks(id)?;
+        // Pairing them into landmarks, as a fingerprint does, would cost more than reading them.
+        let (peaks, _, duration_s) = reader.features(id)?;
         Ok(Self { peaks, duration_s })
     }
 

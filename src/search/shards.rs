@@ -1,7 +1,7 @@
 //! A collection that is split by track over several stores, searched as one.
 //!
-//! Each shard is searched in a thread of its own. First, all of them take a quick look, then a look at the
-//! likeliest stretches. If one of these gives a certain match in one shard, it is enough for all, as it would
+//! Each shard is searched in a thread of its own. First, all of them take a quick look, then (unless other speeds
+//! are asked for) a look at the likeliest stretches. If one of these gives a certain match in one shard, it is enough for all, as it would
 //! be in one store. Otherwise all look at everything. What they found is decided once, with the totals of all.
 
 use super::config::{MatchConfig, TrackFilter};

@@ -5,7 +5,6 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, Query};
 use crate::landmark::LandmarkHash;
-#[cfg(feature = "library")]
 use crate::peaks::Peak;
 use crate::search::{Match, MatchConfig};
 use crate::store::snapshot::Snapshot;
@@ -97,19 +96,16 @@ impl Reader {
     /// # Errors
     /// [`Error::NoSuchTrack`], [`Error::Corrupt`].
     pub fn fingerprint(&self, id: TrackId) -> Result<Fingerprint> {
-        let (part, _, placed) = self.snapshot.find(id)?.ok_or(Error::NoSuchTrack { id })?;
-        let (mut peaks, mut words) = (Vec::new(), Vec::new());
-        part.segment()?.decode(&placed, 0..placed.block_count(), &mut peaks, &mut words)?;
-        Ok(Fingerprint::from_parts(peaks, words, placed.duration_s, self.config()))
+        let (peaks, words, duration_s) = self.features(id)?;
+        Ok(Fingerprint::from_parts(peaks, words, duration_s, self.config()))
     }
 
-    /// The peaks of a track and its duration in seconds, without pairing them into landmarks again.
-    #[cfg(feature = "library")]
-    pub(crate) fn peaks(&self, id: TrackId) -> Result<(Vec<Peak>, f64)> {
+    /// The peaks of a track, its sub-fingerprints, and its duration in seconds.
+    pub(crate) fn features(&self, id: TrackId) -> Result<(Vec<Peak>, Vec<u64>, f64)> {
         let (part, _, placed) = self.snapshot.find(id)?.ok_or(Error::NoSuchTrack { id })?;
         let (mut peaks, mut words) = (Vec::new(), Vec::new());
         part.segment()?.decode(&placed, 0..placed.block_count(), &mut peaks, &mut words)?;
-        Ok((peaks, placed.duration_s))
+        Ok((peaks, words, placed.duration_s))
     }
 
     /// Finds where a clip comes from, best match first: see [`search`](crate::search::search).

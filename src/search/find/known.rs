@@ -1,16 +1,16 @@
 //! A place that is known: all its evidence is weighed, and nothing is looked up.
 
-use super::super::alignment::{Alignment, first_bin_steps};
-use super::super::candidates::Scope;
-use super::super::config::MatchConfig;
-use super::super::findings::Findings;
-use super::super::places::excerpt_under;
-use super::super::playback::Playback;
-use super::super::strength::verify;
-use super::super::tuning;
 use super::{Finder, checked, with_names};
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
+use crate::search::alignment::{Alignment, first_bin_steps};
+use crate::search::candidates::Scope;
+use crate::search::config::MatchConfig;
+use crate::search::findings::Findings;
+use crate::search::places::excerpt_under;
+use crate::search::playback::Playback;
+use crate::search::strength::verify;
+use crate::search::tuning;
 use crate::store::Store;
 use crate::units::{STEPS, TrackId};
 use std::ops::Range;
