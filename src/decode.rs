@@ -205,7 +205,7 @@ impl AudioReader {
     /// Decodes on so many threads from here on, 1 to [`MAX_THREADS`](Self::MAX_THREADS), the one that asks for
     /// blocks among them. Default: 1.
     ///
-    /// Samples and report are the same, bit for bit. FLAC, ALAC, Vorbis and MPEG audio are decoded in
+    /// Samples and report are the same to the last bit. FLAC, ALAC, Vorbis and MPEG audio are decoded in
     /// several places at once; anything else in one, by another thread than the one that asks. It pays for files of
     /// more than a minute. For each thread and two more, some seconds are read and decoded ahead of what is
     /// asked for, which takes up to 4 MB each; so it is not for a source that is still growing. Threads are made
@@ -229,10 +229,6 @@ impl AudioReader {
 
     /// Does the next step: decodes a packet, goes on with another stream, or ends.
     fn advance(&mut self) -> Result<()> {
-        if self.threads == 1 && self.ahead.is_idle() {
-            let next = self.held.take().unwrap_or_else(|| self.read());
-            return self.follow(next);
-        }
         if let Some((outcome, time_s)) = self.ahead.next(&mut self.mono) {
             return self.settle(outcome, time_s);
         }
@@ -240,10 +236,8 @@ impl AudioReader {
         if self.ahead.go_on(&mut self.decoder) {
             return Ok(());
         }
-        match self.held.take() {
-            Some(next) => self.follow(next),
-            None => Ok(()),
-        }
+        let next = self.held.take().unwrap_or_else(|| self.read());
+        self.follow(next)
     }
 
     /// Reads packets until enough are under way, or something else comes.

@@ -44,6 +44,8 @@ pub(super) struct Ahead {
     recipe: Arc<Recipe>,
     roll: Option<PreRoll>,
     most_packets: usize,
+    /// Bytes of the packets that are under way.
+    bytes: usize,
     /// Packets that may be the next pre-roll.
     recent: Vec<Packet>,
     /// The run whose outcomes are handed out.
@@ -64,6 +66,7 @@ impl Ahead {
             recipe: Arc::clone(recipe),
             roll: recipe.roll,
             most_packets: run::MOST_PACKETS,
+            bytes: 0,
             recent: Vec::new(),
             current: None,
             tail: Vec::new(),
@@ -75,7 +78,8 @@ impl Ahead {
 
     /// Whether another run should be handed in, for so many threads.
     pub(super) fn has_room(&self, threads: usize) -> bool {
-        self.crew.runs() < threads + 1
+        let most_bytes = (threads + 1) * run::MOST_BYTES;
+        self.recipe.small && self.crew.runs() < threads + 1 && self.bytes < most_bytes
     }
 
     /// Whether nothing is under way.
@@ -113,6 +117,7 @@ impl Ahead {
         if run.packets.is_empty() {
             return;
         }
+        self.bytes += run.bytes;
         self.remember(&run);
         if self.roll.is_none() && self.is_idle() {
             self.crew.set_chain(decoder.take());
@@ -129,8 +134,8 @@ impl Ahead {
             self.recent = before.clone();
         }
         let own = run.packets.iter().rev().map(|timed| &timed.packet);
-        let all = own.clone().count() + self.recent.len();
-        let count = roll.count(own.clone().chain(self.recent.iter().rev())).unwrap_or(all);
+        let count = roll.count(own.clone().chain(self.recent.iter().rev()));
+        let count = count.unwrap_or(roll::MOST_PACKETS);
         let mut kept: Vec<Packet> =
             own.chain(self.recent.iter().rev()).take(count).cloned().collect();
         kept.reverse();
@@ -140,11 +145,11 @@ impl Ahead {
     /// Goes on with the outcomes that come next; whether there are any. If not, the decoder is back.
     pub(super) fn go_on(&mut self, decoder: &mut Decoder) -> bool {
         let chained = self.roll.is_none();
-        if let Some(mut run) = self.current.take_if(|run| !run.is_complete()) {
-            if let Some(own) = decoder.take() {
-                run.decode(own, self.recipe.flac_channels);
-                return self.accept(run, decoder);
-            }
+        if let Some(mut run) = self.current.take_if(|run| !run.is_complete())
+            && let Some(own) = decoder.take()
+        {
+            run.decode(own, self.recipe.flac_channels);
+            return self.accept(run, decoder);
         }
         self.current = None;
         let Some(mut run) = self.crew.first() else {
@@ -153,6 +158,7 @@ impl Ahead {
             }
             return false;
         };
+        self.bytes -= run.bytes;
         if let Start::Apart(_) = run.start {
             let bits = |samples: &[f32]| samples.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
             let same = |checked: &Vec<f32>| bits(checked) == bits(&self.tail);
@@ -165,10 +171,11 @@ impl Ahead {
                 self.apart.1 += usize::from(run.decoder.is_none());
             }
         }
-        if run.decoder.is_none() && !chained {
-            if let Some(own) = decoder.take() {
-                run.decode(own, self.recipe.flac_channels);
-            }
+        if run.decoder.is_none()
+            && !chained
+            && let Some(own) = decoder.take()
+        {
+            run.decode(own, self.recipe.flac_channels);
         }
         self.accept(run, decoder)
     }

@@ -16,7 +16,7 @@ const MAX_EXTRA_BYTES: usize = 1 << 20;
 const MAX_VORBIS_ENTRIES: u64 = 1 << 18;
 const MAX_VORBIS_VALUES: u64 = 1 << 22;
 
-/// A decoder that is one of several takes no more than a few megabytes.
+/// A decoder that is one of several takes no more than a few megabytes, and gives no more than one for a packet.
 const SMALL_PACKET_SAMPLES: u64 = 1 << 18;
 const SMALL_EXTRA_BYTES: usize = 1 << 16;
 const SMALL_VORBIS_ENTRIES: u64 = 1 << 16;

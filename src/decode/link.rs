@@ -38,6 +38,8 @@ pub(super) struct Recipe {
     params: AudioCodecParameters,
     /// What it needs to go on like another one; `None`: there can only be one.
     pub(super) roll: Option<PreRoll>,
+    /// Whether it takes little enough memory that there can be several, and packets can wait.
+    pub(super) small: bool,
     pub(super) flac_channels: Option<usize>,
     pub(super) rate_hz: f64,
 }
@@ -49,6 +51,7 @@ impl Recipe {
         let channels = known.channels.as_ref().map(|channels| channels.count());
         Self {
             roll: PreRoll::of(known),
+            small: limits::is_small(known),
             flac_channels: channels.filter(|_| params.codec == codecs::CODEC_ID_FLAC),
             rate_hz: f64::from(known.sample_rate.or(params.sample_rate).unwrap_or(48_000)),
             params,

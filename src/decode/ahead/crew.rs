@@ -50,7 +50,7 @@ impl State {
     }
 }
 
-struct Shared {
+pub(super) struct Shared {
     recipe: Arc<Recipe>,
     state: Mutex<State>,
     changed: Condvar,
@@ -96,7 +96,7 @@ impl Shared {
 /// Runs in order, and threads that decode them. The threads end soon after it is dropped; they are not
 /// waited for, since a decoder may never come back.
 pub(super) struct Crew {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     threads: usize,
 }
 

@@ -1,6 +1,5 @@
 //! What a decoder has to be given before it goes on like another one.
 
-use super::super::limits;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known as codecs;
 use symphonia::core::packet::Packet;
@@ -10,7 +9,7 @@ pub(in super::super) const CHECKED: usize = 2;
 /// Header, checksum and side information of a frame of MPEG audio, at most: the rest is main data.
 const MPEG_SIDE_BYTES: usize = 40;
 /// No more packets than these are decoded twice.
-const MOST_PACKETS: usize = 256;
+pub(super) const MOST_PACKETS: usize = 256;
 
 /// What a new decoder is given before a run, so that it gives for the run what a decoder gives that was
 /// there from the beginning.
@@ -23,7 +22,7 @@ pub(in super::super) struct PreRoll {
 }
 
 impl PreRoll {
-    /// That of the decoder for `params`; `None` where it is not bounded, or one decoder takes much memory.
+    /// That of the decoder for `params`; `None` where it is not bounded.
     ///
     /// It holds if neither decoder has failed since the pre-roll began. These are the decoders of
     /// symphonia 0.6, and what they keep from packet to packet:
@@ -49,7 +48,7 @@ impl PreRoll {
             codecs::CODEC_ID_MP3 => (511, 2),
             _ => return None,
         };
-        limits::is_small(params).then_some(Self { main_data_bytes, packets })
+        Some(Self { main_data_bytes, packets })
     }
 
     /// How many of these packets, the last one first, are a pre-roll; `None` if they are too few.

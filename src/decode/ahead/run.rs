@@ -9,7 +9,7 @@ use symphonia::core::packet::Packet;
 /// A run ends with the packet that reaches one of these: packets, their bytes, and the samples that they are
 /// said to hold.
 pub(super) const MOST_PACKETS: usize = 512;
-const MOST_BYTES: usize = 1 << 20;
+pub(super) const MOST_BYTES: usize = 1 << 20;
 const MOST_DECLARED: f64 = 400_000.0;
 /// Decoding pauses once there are so many samples: packets may hold more than they say.
 const MOST_SAMPLES: usize = 1 << 19;
@@ -27,7 +27,7 @@ pub(super) enum Start {
 /// Packets, and what became of them.
 pub(super) struct Run {
     pub(super) packets: Vec<Timed>,
-    bytes: usize,
+    pub(super) bytes: usize,
     declared: f64,
     pub(super) start: Start,
     /// So many packets were the pre-roll.

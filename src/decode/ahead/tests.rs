@@ -3,6 +3,9 @@ use super::roll::PreRoll;
 use crate::config::StftConfig;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 use symphonia::core::audio::GenericAudioBufferRef;
 use symphonia::core::codecs::CodecInfo;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, FinalizeResult};
@@ -162,6 +165,30 @@ fn the_number_of_threads_may_change_at_any_time() {
     }
 }
 
+/// What the threads share is gone once the last of them has ended.
+#[test]
+fn threads_end_when_the_reader_is_dropped_or_the_audio_ends() {
+    for whole in [false, true] {
+        let bytes = fixture("library/10-band.mp3");
+        let mut reader = AudioReader::from_bytes(bytes, None, &StftConfig::default()).unwrap();
+        reader.set_threads(4);
+        reader.ahead.most_packets = 30;
+        reader.next_block().unwrap();
+        let shared = Arc::downgrade(&reader.ahead.crew.shared);
+        assert!(shared.strong_count() == 4, "three threads, and this one");
+        if whole {
+            while reader.next_block().unwrap().is_some() {}
+        } else {
+            drop(reader);
+        }
+        let begun = Instant::now();
+        while shared.strong_count() > 0 {
+            assert!(begun.elapsed().as_secs() < 60, "a thread goes on");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
 /// A decoder that fails for some packets, and panics in the end.
 struct Frail(Box<dyn AudioDecoder>, usize);
 
@@ -223,13 +250,13 @@ fn a_decoder_that_panics_ends_the_stream_at_the_same_place() {
 fn frames_of_flac_with_fewer_channels_than_the_stream_are_lost() {
     use super::super::packet::{Outcome, decode};
     use symphonia::core::packet::Packet;
-    use symphonia::core::units::{Duration, Timestamp};
+    use symphonia::core::units::{self, Timestamp};
     let reader =
         AudioReader::from_bytes(fixture("library/05-arpeggio.flac"), None, &StftConfig::default());
     let mut decoder = reader.unwrap().decoder.take().unwrap();
     let mut lost = |channels: usize, assignment: u8| {
         let data = vec![0, 0xff, 0xf8, 0xc9, assignment << 4 | 8, 0, 0, 0, 0, 0];
-        let packet = Packet::new(0, Timestamp::ZERO, Duration::new(4096), data);
+        let packet = Packet::new(0, Timestamp::ZERO, units::Duration::new(4096), data);
         match decode(&mut *decoder, Some(channels), &packet, &mut Vec::new()) {
             Outcome::Lost(reason) => reason.contains("fewer channels"),
             _ => false,
