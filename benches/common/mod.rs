@@ -2,7 +2,40 @@
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
 use criterion::{Criterion, Throughput};
+use earmark::{Match, Query};
+use std::ops::Range;
+use std::thread;
 use std::time::Duration;
+
+/// A clip of a track.
+pub struct Clip {
+    pub query: Query,
+    pub track: String,
+    pub start_s: f64,
+}
+
+impl Clip {
+    /// Whether it is found first, in its place.
+    pub fn is_found(&self, found: &[Match]) -> bool {
+        let here = |m: &Match| m.name == self.track && (m.offset_s - self.start_s).abs() < 0.05;
+        found.first().is_some_and(here)
+    }
+}
+
+/// Does something for each number, on all cores; gives what comes of it in the order of the numbers.
+pub fn in_parallel<T: Send>(numbers: Range<u64>, make: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let share = (numbers.end - numbers.start).div_ceil(threads).max(1);
+    let make = &make;
+    thread::scope(|scope| {
+        let shares = numbers.clone().step_by(share as usize).map(|start| {
+            let end = numbers.end.min(start + share);
+            scope.spawn(move || (start..end).map(make).collect::<Vec<T>>())
+        });
+        let shares: Vec<_> = shares.collect();
+        shares.into_iter().flat_map(|share| share.join().unwrap()).collect()
+    })
+}
 
 /// Few samples and short ones: all benchmarks take less than three minutes.
 pub fn quick() -> Criterion {

@@ -2,6 +2,7 @@
 
 use crate::clips::{Maker, rate};
 use crate::music::Music;
+use crate::objective::DEFAULT_PROMISE;
 use crate::ordered::in_order;
 use crate::parts::Part;
 use crate::plan::{Clip, Design, Source};
@@ -14,10 +15,16 @@ use earmark::evidence::PlaceEvidence;
 use earmark::evidence::quality::Traits;
 use earmark::search::{Place, TrackFilter, weighed_places};
 use earmark::{Calibration, Fingerprinter, MatchConfig, Query, TrackId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Tracks whose peaks are read where they do not belong.
 const REFERENCES: usize = 16;
+/// Of a track that shares sound with an indexed one, so many clips at least are answered by that one, and
+/// one in so many: twenty times what is promised.
+const FEWEST_SHARING: usize = 3;
+const RAREST_SHARING: usize = 50;
 /// A strength is a rival's if it differs by no more.
 const EQUAL: f64 = 1e-9;
 
@@ -32,14 +39,24 @@ pub enum Group {
     Shared,
 }
 
+/// What holds a place down: see `Place::rival`.
+#[derive(Clone, Copy, Debug)]
+pub enum Rival {
+    /// The place of this number.
+    Place(usize),
+    /// As strong as chance usually makes one: stronger ones explain other peaks of the clip.
+    Usual,
+    /// Nothing: no other track was found, or none that agrees with the clip.
+    None,
+}
+
 /// A place that was weighed.
 #[derive(Clone, Copy, Debug)]
 pub struct Spot {
     pub evidence: PlaceEvidence,
     /// It is in the clip's own track.
     pub right: bool,
-    /// The number of the place that is its rival, if one is stronger than is usual.
-    pub rival: Option<usize>,
+    pub rival: Rival,
     /// −log10 of its false alarms in that search.
     pub score: f64,
 }
@@ -53,6 +70,8 @@ pub struct Trial {
     pub duration_s: f64,
     pub traits: Traits,
     pub hours: f64,
+    /// The folder of the track that it is cut from: a maker, a series, a package.
+    pub maker: String,
     /// Name of the track that it is cut from, and of the one whose place is best.
     pub names: [String; 2],
     /// The fewest false alarms first.
@@ -220,6 +239,7 @@ impl<'a> Bench<'a> {
                         duration_s: query.duration_s(),
                         traits: query.traits().copied().unwrap_or_default(),
                         hours: self.music.hours(),
+                        maker: maker_of(&item.source.path),
                         names: [
                             item.source.name.clone(),
                             places.first().map(|p| p.name.clone()).unwrap_or_default(),
@@ -237,15 +257,81 @@ impl<'a> Bench<'a> {
     }
 }
 
+fn maker_of(path: &Path) -> String {
+    path.parent().map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Tracks that are not indexed, of whose clips several are answered by one and the same track: these two
+/// have recorded sound in common. Chance would not choose the same track so often.
+pub fn sharing(trials: &[Trial]) -> BTreeSet<String> {
+    let mut clips: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut answered: BTreeMap<[&str; 2], usize> = BTreeMap::new();
+    for trial in trials.iter().filter(|t| t.group == Group::Absent) {
+        let [from, to] = trial.names.each_ref().map(String::as_str);
+        *clips.entry(from).or_default() += 1;
+        if trial.spots.first().is_some_and(|spot| spot.score >= -DEFAULT_PROMISE.log10()) {
+            *answered.entry([from, to]).or_default() += 1;
+        }
+    }
+    let many = |from: &str, n: usize| n >= FEWEST_SHARING && n * RAREST_SHARING >= clips[from];
+    let sharing = answered.into_iter().filter(|([from, _], n)| many(from, *n));
+    sharing.map(|([from, _], _)| from.to_owned()).collect()
+}
+
 /// What the fits need of places.
 fn spots(places: &[Place], own: Option<TrackId>) -> Vec<Spot> {
     let spot = |place: &Place| Spot {
         evidence: place.evidence,
         right: Some(place.track) == own,
-        rival: places.iter().position(|other| {
-            other.track != place.track && (other.strength - place.rival).abs() <= EQUAL
-        }),
+        rival: rival(place, places),
         score: place.score,
     };
     places.iter().map(spot).collect()
+}
+
+fn rival(place: &Place, places: &[Place]) -> Rival {
+    let is_rival =
+        |other: &Place| other.track != place.track && (other.strength - place.rival).abs() <= EQUAL;
+    match places.iter().position(is_rival) {
+        Some(i) => Rival::Place(i),
+        None if place.rival > 0.0 => Rival::Usual,
+        None => Rival::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracks_that_share_sound_are_told_by_repeated_answers() {
+        let trial = |from: &str, to: &str, score: f64| Trial {
+            group: Group::Absent,
+            part: Part::Fit,
+            kind: 0,
+            length: 0,
+            duration_s: 5.0,
+            traits: Traits::default(),
+            hours: 9.0,
+            maker: String::new(),
+            names: [from.into(), to.into()],
+            spots: vec![Spot {
+                evidence: PlaceEvidence::default(),
+                right: false,
+                rival: Rival::None,
+                score,
+            }],
+        };
+        let clips = |from: &str, answered: &[&str], others: usize| {
+            let answered = answered.iter().map(|to| trial(from, to, 3.5)).collect::<Vec<_>>();
+            answered.into_iter().chain((0..others).map(|_| trial(from, "x", 2.5))).collect()
+        };
+        let trials: Vec<Vec<Trial>> = vec![
+            clips("often by one", &["x", "x", "x"], 40),
+            clips("too rarely", &["x", "x", "x"], 400),
+            clips("by two", &["x", "x", "y"], 40),
+        ];
+        let found = sharing(&trials.into_iter().flatten().collect::<Vec<_>>());
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["often by one"]);
+    }
 }

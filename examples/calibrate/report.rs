@@ -1,10 +1,10 @@
 //! How good the result is on the part that nothing has seen.
 
-use crate::material::{Group, Trial};
-use crate::objective::{DEFAULT_PROMISE, PROMISES};
+use crate::material::{Group, Trial, sharing};
+use crate::objective::{DEFAULT_PROMISE, PROMISES, ratio};
 use crate::plan::Design;
 use crate::text::printable;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Result, Write};
 
 /// Pairs of tracks that are named.
@@ -68,33 +68,59 @@ impl Report<'_> {
             self.row(out, &format!("all of {length_s} s"), &|t: &&Trial| t.length == i)?;
         }
         self.row(out, "all", &|_| true)?;
-        for (group, what) in [
-            (Group::Absent, "Clips of tracks that are not indexed"),
-            (Group::Shared, "Clips that have a loop in common with an indexed piece"),
-        ] {
-            writeln!(out, "\n{what}: answered\n")?;
-            writeln!(out, "{:<10} {:>6}  {:>22}  {:>22}", "promised", "clips", "before", "after")?;
-            for promise in PROMISES {
-                let [before, after] = [&self.before, &self.after].map(|trials| {
-                    let of_group: Vec<&Trial> =
-                        trials.iter().filter(|t| t.group == group).collect();
-                    let believed = |t: &&&Trial| {
-                        t.spots.first().is_some_and(|spot| spot.score >= -promise.log10())
-                    };
-                    (of_group.iter().filter(believed).count(), of_group.len())
-                });
-                let shown =
-                    |(n, of): (usize, usize)| format!("{n} ({:.5})", n as f64 / of.max(1) as f64);
-                let clips = after.1;
-                writeln!(
-                    out,
-                    "{promise:<10} {clips:>6}  {:>22}  {:>22}",
-                    shown(before),
-                    shown(after)
-                )?;
-            }
-        }
+        let sharing = sharing(&self.after);
+        let alone = |t: &Trial| !sharing.contains(&t.names[0]);
+        self.answers(out, "Clips of tracks that are not indexed", Group::Absent, &|_| true)?;
+        let what =
+            format!("The same without {} that share sound with an indexed one", sharing.len());
+        self.answers(out, &what, Group::Absent, &alone)?;
+        self.makers(out, &alone)?;
+        let what = "Clips that have a loop in common with an indexed piece";
+        self.answers(out, what, Group::Shared, &|_| true)?;
         self.confusions(out)
+    }
+
+    /// How many clips of a group are answered.
+    fn answers(
+        &self,
+        out: &mut dyn Write,
+        what: &str,
+        group: Group,
+        of: &dyn Fn(&Trial) -> bool,
+    ) -> Result<()> {
+        writeln!(out, "\n{what}: answered\n")?;
+        writeln!(out, "{:<10} {:>6}  {:>22}  {:>22}", "promised", "clips", "before", "after")?;
+        for promise in PROMISES {
+            let [before, after] = [&self.before, &self.after]
+                .map(|trials| count(trials.iter().filter(|t| t.group == group && of(t)), promise));
+            let shown =
+                |(n, of): (usize, usize)| format!("{n} ({:.5})", n as f64 / of.max(1) as f64);
+            let clips = after.1;
+            writeln!(out, "{promise:<10} {clips:>6}  {:>22}  {:>22}", shown(before), shown(after))?;
+        }
+        Ok(())
+    }
+
+    /// How the promise is kept for the maker for whom it is kept worst.
+    fn makers(&self, out: &mut dyn Write, of: &dyn Fn(&Trial) -> bool) -> Result<()> {
+        writeln!(
+            out,
+            "\nThe worst of all folders: answered over promised, one more clip in both\n"
+        )?;
+        for promise in PROMISES {
+            let [before, after] = [&self.before, &self.after].map(|trials| {
+                let absent = || trials.iter().filter(|t| t.group == Group::Absent && of(t));
+                let makers: BTreeSet<&str> = absent().map(|t| t.maker.as_str()).collect();
+                let of_maker = makers.into_iter().map(|maker| {
+                    let (n, clips) = count(absent().filter(|t| t.maker == maker), promise);
+                    (ratio(n as f64, clips as f64, promise), last_of(maker))
+                });
+                of_maker.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default()
+            });
+            let shown = |(ratio, maker): (f64, &str)| format!("{ratio:.1} {}", printable(maker));
+            writeln!(out, "{promise:<10}  {:<36}  {}", shown(before), shown(after))?;
+        }
+        Ok(())
     }
 
     /// Which tracks are taken for which, at the default promise.
@@ -133,6 +159,15 @@ impl Report<'_> {
             shown(&after)
         )
     }
+}
+
+/// Clips that are answered, and all of them.
+fn count<'a>(trials: impl Iterator<Item = &'a Trial>, promise: f64) -> (usize, usize) {
+    trials.fold((0, 0), |(answered, all), trial| {
+        let best = trial.spots.first();
+        let is_answered = best.is_some_and(|spot| spot.score >= -promise.log10());
+        (answered + usize::from(is_answered), all + 1)
+    })
 }
 
 /// The last parts of a name: where it lies on one machine is of no use to others.

@@ -33,7 +33,7 @@ pub struct DuplicateOptions {
     pub least_s: f64,
     /// And this share of the peaks there, 0 to 1. Default 0.35.
     pub least_agreement: f64,
-    /// Groups of a greater [E-value](DuplicatePair::false_alarms) are left out. Default 10⁻⁶.
+    /// Groups of a greater [E-value](DuplicatePair::false_alarms) are left out. Default 10⁻⁵.
     pub max_false_alarms: f64,
     /// Threads; 0 for one per core. Default 0.
     pub workers: usize,
@@ -47,7 +47,7 @@ impl Default for DuplicateOptions {
             share_inside: 0.75,
             least_s: 5.0,
             least_agreement: 0.35,
-            max_false_alarms: 1e-6,
+            max_false_alarms: 1e-5,
             workers: 0,
         }
     }

@@ -53,11 +53,11 @@ const ALL: Depth =
 /// Strong peaks have a rank below this, and are paired with so many targets each.
 const QUICK_RANK: u8 = 4;
 const QUICK_FAN_OUT: usize = 3;
-/// The rarest hashes are looked at: those that hold so many votes, for so many stretches.
+/// The rarest hashes are looked at: those that hold so many votes,
 const QUICK_VOTES: u64 = 12_000;
-const QUICK_CANDIDATES: usize = 32;
-const FIRST_VOTES: u64 = 60_000;
-const FIRST_CANDIDATES: usize = 64;
+const FIRST_VOTES: u64 = 30_000;
+/// for so many stretches.
+const FEW_CANDIDATES: usize = 32;
 /// No hash but a landmark's own is looked up.
 const OWN_CELL: u32 = 0;
 
@@ -209,7 +209,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
     ) -> Result<(Vec<Verified>, u64, bool)> {
         let Self { store, query, config, .. } = self;
         let clip = ClipPeaks::new(query.peaks(), query.levels().frames(), Playback::UNCHANGED);
-        let few = QUICK_CANDIDATES.min(config.candidates);
+        let few = FEW_CANDIDATES.min(config.candidates);
         let candidates = self.candidates(first, found, QUICK_VOTES, few);
         let placed = self.places(&clip, &candidates)?;
         if let Some(weighed) = self.look(&placed, QUICK, is_enough)? {
@@ -218,7 +218,6 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         let landmarks = query.landmarks();
         if takes_second_look(config) {
             let found = store.look_up(landmarks, OWN_CELL)?;
-            let few = FIRST_CANDIDATES.min(config.candidates);
             let candidates = self.candidates(landmarks, &found, FIRST_VOTES, few);
             let placed = self.places(&clip, &candidates)?;
             if let Some(weighed) = self.look(&placed, FIRST, is_enough)? {
