@@ -1,11 +1,14 @@
 //! Reading audio files: any container and codec of symphonia, to mono at the analysis rate.
 
+mod ahead;
+mod demux;
 mod layout;
 mod limits;
 mod link;
 mod metadata;
 mod mix;
 mod opening;
+mod packet;
 mod report;
 mod source;
 
@@ -16,19 +19,16 @@ use crate::error::{Error, Result};
 use crate::resample::Resampler;
 use crate::tags::Tags;
 use crate::units::SampleRate;
-use layout::{Layout, MARK_BYTES, cut_off};
-use limits::MAX_PACKET_BYTES;
-use link::{Link, describe, is_end};
-use mix::mix;
+use ahead::{Ahead, Decoder};
+use demux::Next;
+use layout::Layout;
+use link::{Link, Recipe};
+use packet::{Outcome, Timed};
 use source::Watch;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use symphonia::core::codecs::audio::AudioDecoder;
-use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::FormatReader;
-use symphonia::core::packet::Packet;
 
 /// Extensions of the names of audio files that can be read here, in small letters.
 pub const EXTENSIONS: [&str; 24] = [
@@ -48,9 +48,6 @@ pub fn has_audio_extension(path: &Path) -> bool {
 const MAX_BLOCK_SAMPLES: usize = 16_384;
 /// and so many at least, but for the last.
 const MIN_BLOCK_SAMPLES: usize = 2_048;
-/// Consecutive packets without a byte, resets, or complaints of the demuxer, after which a stream
-/// is given up.
-const MAX_FRUITLESS: u32 = 64;
 /// Silence stands in for what is missing between two packets, if it is longer than the rounding of
 /// timestamps but no more than could be a few damaged packets,
 const GAP_S: std::ops::RangeInclusive<f64> = 0.01..=30.0;
@@ -115,7 +112,15 @@ pub struct AudioInfo {
 /// ```
 pub struct AudioReader {
     format: Box<dyn FormatReader>,
-    decoder: Box<dyn AudioDecoder>,
+    decoder: Decoder,
+    recipe: Arc<Recipe>,
+    ahead: Ahead,
+    /// Threads that decode.
+    threads: usize,
+    /// What was read and must wait until all before it was decoded.
+    held: Option<Next>,
+    /// Packets without a byte, resets and complaints since the last packet.
+    fruitless: u32,
     track_id: u32,
     resampler: Resampler,
     stft: StftConfig,
@@ -197,15 +202,82 @@ impl AudioReader {
         Ok(Some(&self.block[begin..self.served]).filter(|block| !block.is_empty()))
     }
 
-    /// Reads and decodes one packet, or ends.
+    /// Decodes on so many threads from here on, 1 to [`MAX_THREADS`](Self::MAX_THREADS), the one that asks for
+    /// blocks among them. Default: 1.
+    ///
+    /// Samples and report are the same to the last bit. FLAC, ALAC, Vorbis and MPEG audio are decoded in
+    /// several places at once; anything else in one, by another thread than the one that asks. It pays for files of
+    /// more than a minute. For each thread and two more, some seconds are read and decoded ahead of what is
+    /// asked for, which takes up to 4 MB each; so it is not for a source that is still growing. Threads are made
+    /// when they are needed. They end soon after the reader is dropped, or where its audio ends.
+    ///
+    /// ```no_run
+    /// use earmark::{config::StftConfig, decode::AudioReader};
+    /// let mut reader = AudioReader::open("audiobook.mp3", &StftConfig::default())?;
+    /// reader.set_threads(std::thread::available_parallelism().map_or(1, usize::from));
+    /// while let Some(block) = reader.next_block()? {
+    ///     println!("{} samples", block.len());
+    /// }
+    /// # Ok::<(), earmark::Error>(())
+    /// ```
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads.clamp(1, Self::MAX_THREADS);
+    }
+
+    /// More threads than these are of no use: what one thread has to do alone is a fifth of the work.
+    pub const MAX_THREADS: usize = 4;
+
+    /// Does the next step: decodes a packet, goes on with another stream, or ends.
     fn advance(&mut self) -> Result<()> {
-        match self.next_packet()? {
-            Some(packet) => self.decode(&packet),
-            None => {
-                self.end(None);
-                Ok(())
+        if let Some((outcome, time_s)) = self.ahead.next(&mut self.mono) {
+            return self.settle(outcome, time_s);
+        }
+        self.read_ahead();
+        if self.ahead.go_on(&mut self.decoder) {
+            return Ok(());
+        }
+        let next = self.held.take().unwrap_or_else(|| self.read());
+        self.follow(next)
+    }
+
+    /// Reads packets until enough are under way, or something else comes.
+    fn read_ahead(&mut self) {
+        while self.threads > 1 && self.held.is_none() && self.ahead.has_room(self.threads) {
+            let mut run = self.ahead.begin();
+            loop {
+                match self.read() {
+                    Next::Packet(packet) => {
+                        if !run.push(packet) {
+                            break;
+                        }
+                    }
+                    other => {
+                        self.held = Some(other);
+                        break;
+                    }
+                }
+            }
+            self.ahead.hand_in(run, self.threads, &mut self.decoder);
+        }
+    }
+
+    /// Does what is to be done about what was read.
+    fn follow(&mut self, next: Next) -> Result<()> {
+        match next {
+            Next::Packet(packet) => return self.decode(&packet),
+            Next::Link => self.next_link(),
+            Next::Damage(reason) => self.lose(reason),
+            Next::End => self.end(None),
+            Next::Cut(reason) => self.end(Some(reason)),
+            Next::Failed(source) => {
+                self.end(Some(source.to_string()));
+                return Err(match self.path.clone() {
+                    Some(path) => Error::Io { action: "read", path, source },
+                    None => Error::Read(source),
+                });
             }
         }
+        Ok(())
     }
 
     fn end(&mut self, truncated_by: Option<String>) {
@@ -215,70 +287,9 @@ impl AudioReader {
         }
         if !self.ended {
             self.ended = true;
+            self.ahead = Ahead::new(&self.recipe);
             self.resampler.finish(&mut self.block);
         }
-    }
-
-    /// The next packet of the track, over the joints of a chain.
-    fn next_packet(&mut self) -> Result<Option<Packet>> {
-        let mut fruitless = 0;
-        while !self.ended && fruitless < MAX_FRUITLESS {
-            let format = &mut self.format;
-            self.watch.allow(MAX_PACKET_BYTES);
-            match catch_unwind(AssertUnwindSafe(|| format.next_packet())) {
-                Ok(Ok(Some(packet))) if packet.data.is_empty() => fruitless += 1,
-                Ok(Ok(Some(packet))) if packet.track_id == self.track_id => {
-                    if let Some((mark, bytes)) = &mut self.last_frame {
-                        mark.clear();
-                        mark.extend(packet.data.iter().take(MARK_BYTES));
-                        *bytes = packet.data.len();
-                    }
-                    return Ok(Some(packet));
-                }
-                Ok(Ok(Some(_))) => {}
-                Ok(Ok(None)) => {
-                    let cut = |(mark, bytes): &(Vec<u8>, usize)| {
-                        cut_off(mark, *bytes, &self.watch.tail())
-                    };
-                    if self.last_frame.as_ref().is_some_and(cut) {
-                        self.end(Some("unexpected end of file".into()));
-                    }
-                    return Ok(None);
-                }
-                Ok(Err(Fault::ResetRequired)) => {
-                    fruitless += 1;
-                    self.next_link();
-                }
-                Ok(Err(Fault::DecodeError(reason))) => {
-                    fruitless += 1;
-                    self.lose(reason.into());
-                }
-                Ok(Err(Fault::IoError(source))) if self.watch.failed() => {
-                    self.end(Some(source.to_string()));
-                    return Err(match self.path.clone() {
-                        Some(path) => Error::Io { action: "read", path, source },
-                        None => Error::Read(source),
-                    });
-                }
-                Ok(Err(_)) if self.watch.exceeded() => {
-                    let megabytes = MAX_PACKET_BYTES >> 20;
-                    self.end(Some(format!("{megabytes} MB without a packet")));
-                }
-                Ok(Err(fault)) if is_end(&fault) && self.ends_here() => return Ok(None),
-                Ok(Err(fault)) => self.end(Some(describe(&fault))),
-                Err(_) => self.end(Some("the demuxer panicked".into())),
-            }
-        }
-        if !self.ended {
-            self.end(Some("the stream goes nowhere".into()));
-        }
-        Ok(None)
-    }
-
-    /// Whether the end of the source is that of the audio, where the demuxer cannot know.
-    fn ends_here(&self) -> bool {
-        let open = self.layout.wave.as_ref().filter(|wave| wave.open);
-        open.is_some_and(|wave| !wave.end_known || self.watch.at_end())
     }
 
     /// Goes on with the next stream of a chain.
@@ -288,7 +299,9 @@ impl AudioReader {
         while self.format.metadata().pop().is_some() {}
         match Link::new(self.format.as_ref(), &self.layout) {
             Ok(link) => {
-                self.decoder = link.decoder;
+                self.decoder = Some(link.decoder);
+                self.ahead = Ahead::new(&link.recipe);
+                self.recipe = link.recipe;
                 self.track_id = link.track_id;
                 self.to_skip = link.delay_frames;
                 self.expected_s = link.start_s;
@@ -305,23 +318,25 @@ impl AudioReader {
     }
 
     /// Decodes a packet and appends to the block what it gives.
-    fn decode(&mut self, packet: &Packet) -> Result<()> {
-        let (decoder, mono) = (&mut self.decoder, &mut self.mono);
-        let decoded = catch_unwind(AssertUnwindSafe(|| {
-            decoder.decode(packet).map(|buffer| {
-                mix(&buffer, mono);
-                (buffer.spec().rate(), buffer.num_planes())
-            })
-        }));
-        match decoded {
-            Ok(Ok((rate_hz, channels))) => {
-                if !self.mono.is_empty() {
-                    self.take(packet, rate_hz, channels)?;
-                }
+    fn decode(&mut self, packet: &Timed) -> Result<()> {
+        let Some(decoder) = &mut self.decoder else {
+            self.end(Some("the decoder is gone".into()));
+            return Ok(());
+        };
+        let channels = self.recipe.flac_channels;
+        let outcome = packet::decode(&mut **decoder, channels, &packet.packet, &mut self.mono);
+        self.settle(outcome, packet.time_s)
+    }
+
+    /// Appends to the block what a packet gave.
+    fn settle(&mut self, outcome: Outcome, time_s: Option<(f64, f64)>) -> Result<()> {
+        match outcome {
+            Outcome::Audio(rate_hz, channels) if !self.mono.is_empty() => {
+                self.take(time_s, rate_hz, channels)?;
             }
-            Ok(Err(Fault::ResetRequired)) => self.next_link(),
-            Ok(Err(fault)) => self.lose(describe(&fault)),
-            Err(_) => {
+            Outcome::Audio(..) => {}
+            Outcome::Lost(reason) => self.lose(reason),
+            Outcome::Panicked => {
                 self.lose("the decoder panicked".into());
                 self.end(Some("the decoder panicked".into()));
             }
@@ -330,7 +345,7 @@ impl AudioReader {
     }
 
     /// Resamples what was decoded.
-    fn take(&mut self, packet: &Packet, rate_hz: u32, channels: usize) -> Result<()> {
+    fn take(&mut self, time_s: Option<(f64, f64)>, rate_hz: u32, channels: usize) -> Result<()> {
         let rate = match SampleRate::new(rate_hz) {
             Ok(rate) => rate,
             Err(error) if self.info.channels == 0 => return Err(error),
@@ -347,7 +362,7 @@ impl AudioReader {
             self.resampler.finish(&mut self.block);
             self.resampler = Resampler::new(rate, self.stft.sample_rate, self.stft.max_hz);
         }
-        self.fill_gap(packet);
+        self.fill_gap(time_s);
         let skip = self.to_skip.min(self.mono.len() as u64);
         self.to_skip -= skip;
         self.skipped_s += rate.seconds(skip);
@@ -358,12 +373,9 @@ impl AudioReader {
     }
 
     /// Puts silence in the place of what is missing before a packet, by its timestamp.
-    fn fill_gap(&mut self, packet: &Packet) {
+    fn fill_gap(&mut self, time_s: Option<(f64, f64)>) {
         let rate = self.resampler.from();
-        let track = self.format.tracks().iter().find(|track| track.id == self.track_id);
-        let Some(base) = track.and_then(|track| track.time_base) else { return };
-        let start_s = base.calc_time_saturating(packet.pts).as_secs_f64();
-        let length_s = base.calc_duration_saturating(packet.block_dur()).as_secs_f64();
+        let Some((start_s, length_s)) = time_s else { return };
         let decoded_s = rate.seconds(self.mono.len() as u64);
         let gap_s = self.expected_s.map_or(0.0, |expected_s| start_s - expected_s);
         if GAP_S.contains(&gap_s) && self.gaps_s + gap_s <= MAX_GAPS_S {

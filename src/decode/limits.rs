@@ -16,6 +16,23 @@ const MAX_EXTRA_BYTES: usize = 1 << 20;
 const MAX_VORBIS_ENTRIES: u64 = 1 << 18;
 const MAX_VORBIS_VALUES: u64 = 1 << 22;
 
+/// A decoder that is one of several takes no more than a few megabytes, and gives no more than one for a packet.
+const SMALL_PACKET_SAMPLES: u64 = 1 << 18;
+const SMALL_EXTRA_BYTES: usize = 1 << 16;
+const SMALL_VORBIS_ENTRIES: u64 = 1 << 16;
+const SMALL_VORBIS_VALUES: u64 = 1 << 19;
+
+/// Whether a decoder takes little enough memory that there can be several.
+pub(super) fn is_small(params: &AudioCodecParameters) -> bool {
+    let channels = params.channels.as_ref().map_or(1, |channels| channels.count()) as u64;
+    let frames = params.max_frames_per_packet.max(params.frames_per_block).unwrap_or(0);
+    let extra = params.extra_data.as_deref().unwrap_or_default();
+    let vorbis = params.codec == CODEC_ID_VORBIS;
+    frames.saturating_mul(channels) <= SMALL_PACKET_SAMPLES
+        && extra.len() <= SMALL_EXTRA_BYTES
+        && (!vorbis || count_vorbis(extra, SMALL_VORBIS_ENTRIES, SMALL_VORBIS_VALUES).is_ok())
+}
+
 /// Refuses what no sound file has.
 pub(super) fn check(params: &AudioCodecParameters) -> Result<()> {
     let channels = params.channels.as_ref().map_or(1, |channels| channels.count());
@@ -27,7 +44,7 @@ pub(super) fn check(params: &AudioCodecParameters) -> Result<()> {
     let extra = params.extra_data.as_deref().unwrap_or_default();
     at_most("bytes of codec data", extra.len() as u64, MAX_EXTRA_BYTES as u64)?;
     if params.codec == CODEC_ID_VORBIS {
-        check_vorbis(extra)?;
+        count_vorbis(extra, MAX_VORBIS_ENTRIES, MAX_VORBIS_VALUES)?;
     }
     Ok(())
 }
@@ -40,7 +57,7 @@ fn at_most(what: &str, found: u64, limit: u64) -> Result<()> {
 }
 
 /// Counts what the books of codes would take: a few bytes can ask for 16 MB each.
-fn check_vorbis(extra: &[u8]) -> Result<()> {
+fn count_vorbis(extra: &[u8], most_entries: u64, most_values: u64) -> Result<()> {
     let (mut entries, mut values) = (0, 0);
     // The decoder goes by the first such header, or by what comes at its place: all are counted.
     for (at, _) in extra.windows(7).enumerate().filter(|(_, window)| window == b"\x05vorbis") {
@@ -50,8 +67,8 @@ fn check_vorbis(extra: &[u8]) -> Result<()> {
             let Some(book) = Book::read(&mut bits) else { break };
             entries += book.entries;
             values += book.values;
-            at_most("Vorbis codes", entries, MAX_VORBIS_ENTRIES)?;
-            at_most("values of Vorbis codes", values, MAX_VORBIS_VALUES)?;
+            at_most("Vorbis codes", entries, most_entries)?;
+            at_most("values of Vorbis codes", values, most_values)?;
             if !book.whole {
                 break;
             }

@@ -1,11 +1,12 @@
 //! Choosing a track, making its decoder, naming things.
 
+use super::ahead::PreRoll;
 use super::layout::Layout;
 use super::limits;
 use crate::error::{Error, Result};
 use std::io;
 use std::panic::catch_unwind;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use symphonia::core::codecs::audio::well_known as codecs;
 use symphonia::core::codecs::audio::{
     AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO,
@@ -22,6 +23,7 @@ pub(super) struct Link {
     pub(super) track_id: u32,
     pub(super) codec: AudioCodecId,
     pub(super) decoder: Box<dyn AudioDecoder>,
+    pub(super) recipe: Arc<Recipe>,
     pub(super) delay_frames: u64,
     /// When the first packet is due, where that is certain.
     pub(super) start_s: Option<f64>,
@@ -29,6 +31,41 @@ pub(super) struct Link {
     pub(super) declared_s: Option<f64>,
     /// As the file declares.
     pub(super) measured_s: Option<f64>,
+}
+
+/// How to make another decoder for the same stream, and what is known of it.
+pub(super) struct Recipe {
+    params: AudioCodecParameters,
+    /// What it needs to go on like another one; `None`: there can only be one.
+    pub(super) roll: Option<PreRoll>,
+    /// Whether it takes little enough memory that there can be several, and packets can wait.
+    pub(super) small: bool,
+    pub(super) flac_channels: Option<usize>,
+    pub(super) rate_hz: f64,
+}
+
+impl Recipe {
+    fn new(params: AudioCodecParameters, decoder: &dyn AudioDecoder) -> Self {
+        // A decoder may know more than the container.
+        let known = decoder.codec_params();
+        let channels = known.channels.as_ref().map(|channels| channels.count());
+        Self {
+            roll: PreRoll::of(known),
+            small: limits::is_small(known),
+            flac_channels: channels.filter(|_| params.codec == codecs::CODEC_ID_FLAC),
+            rate_hz: f64::from(known.sample_rate.or(params.sample_rate).unwrap_or(48_000)),
+            params,
+        }
+    }
+
+    /// Makes a decoder.
+    pub(super) fn make(&self) -> Option<Box<dyn AudioDecoder>> {
+        catch_unwind(|| make_decoder(&self.params)).ok()?.ok()
+    }
+}
+
+fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Fault> {
+    registry().make_audio_decoder(params, &AudioDecoderOptions::default().gapless(true))
 }
 
 impl Link {
@@ -66,8 +103,7 @@ impl Link {
         if codec == codecs::CODEC_ID_OPUS && registry().get_audio_decoder(codec).is_none() {
             return Err(Error::OpusFeatureOff);
         }
-        let options = AudioDecoderOptions::default().gapless(true);
-        let made = catch_unwind(|| registry().make_audio_decoder(&params, &options));
+        let made = catch_unwind(|| make_decoder(&params));
         let decoder = match made {
             Ok(Ok(decoder)) => decoder,
             Ok(Err(Fault::Unsupported(reason))) => {
@@ -85,10 +121,12 @@ impl Link {
             .map(|time| time.as_secs_f64());
         let start_s = Some(0.0).filter(|_| codec == codecs::CODEC_ID_FLAC);
         let measured_s = None;
+        let recipe = Arc::new(Recipe::new(params, &*decoder));
         Ok(Self {
             track_id: track.id,
             codec,
             decoder,
+            recipe,
             delay_frames,
             start_s,
             declared_s,

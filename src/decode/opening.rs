@@ -1,5 +1,6 @@
 //! From a source of bytes to a reader that has decoded the first packet.
 
+use super::ahead::Ahead;
 use super::layout::{Layout, Wave};
 use super::link::{Link, codec_name, container_name, describe, is_mpeg_audio};
 use super::metadata::{or, read_tags};
@@ -142,7 +143,12 @@ impl AudioReader {
         };
         let mut reader = Self {
             format,
-            decoder: link.decoder,
+            decoder: Some(link.decoder),
+            ahead: Ahead::new(&link.recipe),
+            recipe: link.recipe,
+            threads: 1,
+            held: None,
+            fruitless: 0,
             track_id: link.track_id,
             resampler: Resampler::new(stft.sample_rate, stft.sample_rate, stft.max_hz),
             stft: stft.clone(),

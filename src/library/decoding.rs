@@ -11,14 +11,12 @@ use crate::tags::Tags;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// A file of which so much was decoded is a long one.
 const LONG_S: f64 = 60.0;
-/// So many blocks of it, of at most 64 kB, wait to be analysed.
-const BLOCKS_WAITING: usize = 8;
+/// What a thread that decodes ahead takes, and two more: see [`AudioReader::set_threads`].
+const RUN_BYTES: u64 = 4_000_000;
 
 /// What was made of a file.
 pub(super) struct Taken {
@@ -137,8 +135,7 @@ fn make(
 
 /// Decodes all of a file into a fingerprinter; gives nothing once it is to stop.
 ///
-/// While a worker has nothing to do, the blocks of a long file go to another thread, which analyses them as
-/// they come: in the same order, so that the fingerprint is the same.
+/// While workers have nothing to do, they help to decode a long file.
 fn push_all(
     shared: &Arc<Shared>,
     slot: &Slot,
@@ -146,10 +143,14 @@ fn push_all(
     fingerprinter: &mut Fingerprinter,
 ) -> Option<Result<(), Error>> {
     let rate = fingerprinter.config().stft.sample_rate;
-    let mut samples = 0;
-    while rate.seconds(samples) < LONG_S || !slot.borrow_worker(shared) {
-        if !slot.beat(shared) {
-            return None;
+    // As much memory as is for files that were read ahead.
+    let most_runs = usize::try_from(shared.setup.ahead_bytes / RUN_BYTES).unwrap_or(usize::MAX);
+    let most_threads = AudioReader::MAX_THREADS.min(most_runs.saturating_sub(2));
+    let (mut samples, mut threads) = (0, 1);
+    while slot.beat(shared) {
+        if rate.seconds(samples) >= LONG_S && threads < most_threads && slot.borrow_worker(shared) {
+            threads += 1;
+            reader.set_threads(threads);
         }
         match reader.next_block() {
             Ok(Some(block)) => {
@@ -160,26 +161,7 @@ fn push_all(
             Err(error) => return Some(Err(error)),
         }
     }
-    thread::scope(|scope| {
-        let (blocks, to_analyse) = sync_channel::<Vec<f32>>(BLOCKS_WAITING);
-        let analyse = move || to_analyse.iter().for_each(|block| fingerprinter.push(&block, rate));
-        let analyser = thread::Builder::new().name("earmark analyser".into());
-        if let Err(error) = analyser.spawn_scoped(scope, analyse) {
-            return Some(Err(Error::Read(error)));
-        }
-        loop {
-            if !slot.beat(shared) {
-                return None;
-            }
-            match reader.next_block() {
-                // It ends before the blocks do only if it panics, which the scope passes on.
-                Ok(Some(block)) if blocks.send(block.to_vec()).is_err() => return None,
-                Ok(Some(_)) => {}
-                Ok(None) => return Some(Ok(())),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    })
+    None
 }
 
 fn kind_of(error: &Error) -> FailureKind {

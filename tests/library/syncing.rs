@@ -289,7 +289,7 @@ fn the_report_says_the_same_in_json() {
     );
 }
 
-/// A file that is longer than a minute is analysed by a worker of its own where there is one.
+/// A file that is longer than a minute is decoded by several workers where they are idle.
 #[test]
 fn a_long_file_has_the_same_fingerprint_whatever_the_workers() {
     let place = Place::empty();

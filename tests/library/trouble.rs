@@ -118,12 +118,12 @@ fn a_file_larger_than_what_is_read_ahead_fails_in_the_same_ways() {
     place.write("5.wav", &wav(&crate::common::music_at(8000, 1200.0, 9)[..9_000_000]));
     let hangs = (hang as fn() -> _, FailureKind::Stuck);
     let panics = (panic as fn() -> _, FailureKind::Panicked);
-    // With two workers, the file is analysed by one while the other decodes it.
+    // With two workers, one helps the other to decode the file.
     for ((act, kind), workers) in [(hangs, 1), (panics, 1), (hangs, 2), (panics, 2)] {
         let mut options = with_odd("5.wav", act);
         (options.readers, options.workers, options.retry) = (1, workers, true);
         let heard = Heard::default();
-        let library = earmark::library::LibraryOptions::default().memory_bytes(32_000_000);
+        let library = earmark::library::LibraryOptions::default().memory_bytes(64_000_000);
         let library = library.open_or_create(&place.library).unwrap();
         let report = library.sync([&place.root], &options, &heard).unwrap();
         assert_eq!(report.added + report.skipped, 11);
