@@ -53,10 +53,13 @@ const ALL: Depth =
 /// Strong peaks have a rank below this, and are paired with so many targets each.
 const QUICK_RANK: u8 = 4;
 const QUICK_FAN_OUT: usize = 3;
-/// The rarest hashes are looked at: those that hold so many votes,
+/// The rarest hashes are looked at: those that hold so many votes;
 const QUICK_VOTES: u64 = 12_000;
+/// for the second look as many as there are hundreds of blocks, where those are more: in a collection of
+/// thousands of hours the right stretch is among many, and to look at all costs ten times as much.
 const FIRST_VOTES: u64 = 30_000;
-/// for so many stretches.
+const FIRST_BLOCKS_OF_VOTE: u64 = 100;
+/// So many stretches are looked at.
 const FEW_CANDIDATES: usize = 32;
 /// No hash but a landmark's own is looked up.
 const OWN_CELL: u32 = 0;
@@ -218,7 +221,8 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         let landmarks = query.landmarks();
         if takes_second_look(config) {
             let found = store.look_up(landmarks, OWN_CELL)?;
-            let candidates = self.candidates(landmarks, &found, FIRST_VOTES, few);
+            let votes = FIRST_VOTES.max(u64::from(self.totals.blocks) / FIRST_BLOCKS_OF_VOTE);
+            let candidates = self.candidates(landmarks, &found, votes, few);
             let placed = self.places(&clip, &candidates)?;
             if let Some(weighed) = self.look(&placed, FIRST, is_enough)? {
                 return Ok((weighed, self.usual_places(), true));
