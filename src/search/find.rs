@@ -53,13 +53,14 @@ const ALL: Depth =
 /// Strong peaks have a rank below this, and are paired with so many targets each.
 const QUICK_RANK: u8 = 4;
 const QUICK_FAN_OUT: usize = 3;
-/// The rarest hashes are looked at: those that hold so many votes;
+/// The quick look takes the rarest hashes, which hold so many votes.
 const QUICK_VOTES: u64 = 12_000;
-/// for the second look as many as there are hundreds of blocks, where those are more: in a collection of
-/// thousands of hours the right stretch is among many, and to look at all costs ten times as much.
+/// The second look takes so many,
 const FIRST_VOTES: u64 = 30_000;
-const FIRST_BLOCKS_OF_VOTE: u64 = 100;
-/// So many stretches are looked at.
+/// or one for so many blocks, if that is more. Among thousands of hours 30,000 find half of the clips only, and the last
+/// look costs ten times as much.
+const BLOCKS_PER_VOTE: u64 = 100;
+/// Both look at so many stretches.
 const FEW_CANDIDATES: usize = 32;
 /// No hash but a landmark's own is looked up.
 const OWN_CELL: u32 = 0;
@@ -221,7 +222,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         let landmarks = query.landmarks();
         if takes_second_look(config) {
             let found = store.look_up(landmarks, OWN_CELL)?;
-            let votes = FIRST_VOTES.max(u64::from(self.totals.blocks) / FIRST_BLOCKS_OF_VOTE);
+            let votes = FIRST_VOTES.max(u64::from(self.totals.blocks) / BLOCKS_PER_VOTE);
             let candidates = self.candidates(landmarks, &found, votes, few);
             let placed = self.places(&clip, &candidates)?;
             if let Some(weighed) = self.look(&placed, FIRST, is_enough)? {
