@@ -144,7 +144,7 @@ impl<'s> Votes<'s> {
     /// and cost most.
     pub fn new(landmarks: &[Landmark], found: &'s [Found<'s>], totals: &Totals, most: u64) -> Self {
         let block_steps = totals.config.block_frames() * STEPS;
-        let last = landmarks.iter().map(|l| l.time).max().unwrap_or(0);
+        let last = landmarks.iter().map(|l| l.time.0).max().unwrap_or(0);
         let lead = last / block_steps + 1;
         let same_hash = |a: &Found<'_>, b: &Found<'_>| a.list.of == b.list.of;
         let groups: Vec<(&[Found<'_>], u32)> = (found.chunk_by(same_hash))
@@ -162,7 +162,7 @@ impl<'s> Votes<'s> {
                 continue;
             };
             // By how many blocks the middle of a block is after the landmark's time, rounded down.
-            let before = (landmark.time + block_steps / 2 - 1) / block_steps;
+            let before = (landmark.time.0 + block_steps / 2 - 1) / block_steps;
             let vote = Vote { shift: lead - before, weight };
             lists.extend(group.iter().map(|found| (&found.list, vote)));
             votes += u64::from(len);
@@ -323,6 +323,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::testing::rng;
+    use crate::units::{BinSteps, TimeSteps};
     use std::sync::Arc;
 
     const BLOCK_STEPS: i64 = 32 * STEPS as i64;
@@ -343,7 +344,7 @@ mod tests {
             let weight = (256.0 / (1.0 + len as f32 / 4.0).sqrt() + 0.5) as u32;
             for block in f.list.blocks().filter(|block| present(*block)) {
                 let middle = i64::from(block) * BLOCK_STEPS + BLOCK_STEPS / 2;
-                let time = i64::from(landmarks[f.landmark as usize].time);
+                let time = i64::from(landmarks[f.landmark as usize].time.0);
                 let sum = cells.entry((middle - time).div_euclid(BLOCK_STEPS)).or_default();
                 *sum = (*sum + weight).min(u16::MAX.into());
             }
@@ -367,7 +368,12 @@ mod tests {
         for round in 0..30 {
             let blocks = 1500;
             let landmarks: Vec<Landmark> = (0..40)
-                .map(|_| Landmark { time: number(9000), bin: 0, delta_bin: 0, delta_time: 0 })
+                .map(|_| Landmark {
+                    time: TimeSteps(number(9000)),
+                    bin: BinSteps(0),
+                    delta_bin: BinSteps(0),
+                    delta_time: TimeSteps(0),
+                })
                 .collect();
             let mut found = Vec::new();
             for landmark in 0..40 {
