@@ -215,7 +215,7 @@ impl PeakPicker {
         self.frames -= frames;
         for candidate in self.waiting.iter_mut().flatten() {
             candidate.frame -= frames;
-            candidate.time.0 -= frames * STEPS;
+            candidate.time = candidate.time.since(TimeSteps::of_frame(frames));
         }
     }
 

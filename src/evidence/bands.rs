@@ -16,7 +16,7 @@ use crate::bands::{BANDS, Bands, BinsOfBands, FRAMES, OfBands, add, in_parts, sh
 use crate::calibration::widths::Widths;
 use crate::config::StftConfig;
 use crate::packing::make_room;
-use crate::units::{STEPS, TimeSteps};
+use crate::units::TimeSteps;
 use crate::wide;
 use std::ops::Range;
 
@@ -34,7 +34,7 @@ use std::ops::Range;
 ///     let offset = TimeSteps::from_frames(frame);
 ///     clip.bands().deviations(track.sub_fingerprints(), offset, (1.0, 1.0), 0..usize::MAX, 0.1)
 /// };
-/// assert!(at(200) > 2.0 && at(200) > 2.0 * TimeSteps::from_frames(300));
+/// assert!(at(200) > 2.0 && at(200) > 2.0 * at(300));
 /// # Ok::<(), earmark::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -128,7 +128,7 @@ impl BandLevels {
         let shifted = (pitch != 1.0).then(|| self.shifted(pitch, &frames));
         let levels = shifted.as_deref().unwrap_or(&self.levels[frames.clone()]);
         let (mut clip, mut track) = (Vec::new(), Vec::new());
-        let offset = offset.0 as f64 / f64::from(STEPS);
+        let offset = offset.in_frames();
         // The first frame, from the stretch's beginning, of those that a sub-fingerprint tells of.
         let middle = (FRAMES - 1) as f64 / 2.0;
         let first_frame = |i: usize| {
@@ -314,7 +314,7 @@ mod tests {
         let bands = BandLevels::new(&levels(&clip), &config);
         let deviations = |tempo, pitch| {
             // The centres of the first windows coincide.
-            let offset = (100_000.0 + 1024.0 * tempo - 1024.0) / 256.0 * f64::from(STEPS);
+            let offset = (100_000.0 + 1024.0 * tempo - 1024.0) / 256.0 * 16.0;
             bands.deviations(&words, TimeSteps(offset).round(), (tempo, pitch), 0..usize::MAX, 0.1)
         };
         let right = deviations(ratio, ratio);

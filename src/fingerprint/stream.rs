@@ -7,7 +7,7 @@ use crate::landmark::pair_all;
 use crate::peaks::{Peak, PeakPicker};
 use crate::resample::Resampler;
 use crate::spectrogram::Stft;
-use crate::units::{STEPS, SampleRate, TimeSteps};
+use crate::units::{SampleRate, TimeSteps};
 
 /// Input is resampled in pieces of this length.
 const PIECE_SAMPLES: usize = 1 << 14;
@@ -154,7 +154,8 @@ impl QueryStream {
         if self.counted > COUNTED_FRAMES.max(2 * needed) {
             let later = self.counted - needed;
             self.picker.count_from(later);
-            self.peaks.iter_mut().for_each(|peak| peak.time.0 -= later * STEPS);
+            let begin = TimeSteps::of_frame(later);
+            self.peaks.iter_mut().for_each(|peak| peak.time = peak.time.since(begin));
             self.counted -= later;
             self.uncounted += u64::from(later);
         }

@@ -234,6 +234,7 @@ impl BinSteps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sealed::Kind;
 
     #[test]
     fn times_are_of_the_frames_that_they_are_nearest_to() {
@@ -288,10 +289,10 @@ mod tests {
     /// What is stored is the number alone.
     #[test]
     fn newtypes_take_no_room() {
-        let config = bincode::config::standard();
-        let plain = bincode::encode_to_vec((-70_000i64, 9u16), config).unwrap();
+        let kind = Kind { name: "steps", magic: b"EARMARKS", version: 1 };
+        let plain = kind.seal(|content| content.record(&(-70_000i64, 9u16))).unwrap();
         let steps = (TimeSteps(-70_000i64), BinSteps(9u16));
-        assert_eq!(bincode::encode_to_vec(steps, config).unwrap(), plain);
+        assert_eq!(kind.seal(|content| content.record(&steps)).unwrap(), plain);
         assert_eq!(size_of::<crate::peaks::Peak>(), 12);
     }
 }

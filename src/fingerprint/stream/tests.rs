@@ -1,7 +1,7 @@
 use super::*;
 use crate::fingerprint::Fingerprinter;
 use crate::testing::{music, rng};
-use crate::units::BinSteps;
+use crate::units::{BinSteps, STEPS};
 
 /// Frames at a query's beginning whose peaks may differ, and whose cells may.
 const PEAKS_EDGE: usize = 20;
