@@ -135,6 +135,7 @@ fn cells(cell: i32, other: i32) -> impl Iterator<Item = i32> {
 /// pairer.finish(|landmark| landmarks.push(landmark));
 /// assert_eq!(landmarks.len(), 3);
 /// assert_eq!((landmarks[0].delta_time, landmarks[0].delta_bin), (TimeSteps(160), BinSteps(80)));
+/// assert_eq!(landmarks[0].target(), (TimeSteps(320), BinSteps(880)));
 /// ```
 pub struct Pairer {
     config: LandmarkConfig,

@@ -26,7 +26,7 @@ const FEWEST_PAIRS: u32 = 8;
 /// The phases of a clip.
 ///
 /// ```
-/// use earmark::{Config, Fingerprinter, SampleRate};
+/// use earmark::{Config, Fingerprinter, SampleRate, units::TimeSteps};
 /// # let mut song = vec![0.0f32; 160_000];
 /// # for n in 0..200usize {
 /// #     let start = n * 790 + n * n * 37 % 700;
@@ -40,7 +40,9 @@ const FEWEST_PAIRS: u32 = 8;
 /// let track = fingerprinter.fingerprint(&song, rate)?;
 /// let clip = fingerprinter.query(&song[51_200..91_200], rate)?; // from its frame 200 on
 ///
-/// let at = |frame: i64| clip.phases().deviations(track.peaks(), 16 * frame, 0..usize::MAX);
+/// let at = |frame: i64| {
+///     clip.phases().deviations(track.peaks(), TimeSteps::from_frames(frame), 0..usize::MAX)
+/// };
 /// assert!(at(200) > 3.0 && at(200) > 2.0 * at(300));
 /// # Ok::<(), earmark::Error>(())
 /// ```
