@@ -13,8 +13,9 @@ use earmark::evidence::missing::shortfall;
 use earmark::evidence::peaks::LevelMap;
 use earmark::evidence::quality::Traits;
 use earmark::landmark::pair_all;
-use earmark::peaks::{Peak, PeakPicker, STEPS};
+use earmark::peaks::{Peak, PeakPicker};
 use earmark::spectrogram::{Frame, Stft};
+use earmark::units::TimeSteps;
 use earmark::{
     AudioReader, Calibration, Config, Fingerprinter, Index, MatchConfig, Resampler, SampleRate,
     TrackInfo,
@@ -185,19 +186,19 @@ fn judge(c: &mut Criterion) {
     group.bench_function("clarity of a clip", |b| b.iter(clear));
 
     let frames = 0..query.levels().frames();
-    let steps = 300 * i64::from(STEPS);
-    let verify = || query.levels().weigh(track.peaks(), steps, frames.clone()).deviations();
+    let offset = TimeSteps::from_frames(300);
+    let verify = || query.levels().weigh(track.peaks(), offset, frames.clone()).deviations();
     assert!(verify() > 10.0);
     group.bench_function("verify a place", |b| b.iter(verify));
     let words = track.sub_fingerprints();
-    let agree = || query.bands().deviations(words, steps, (1.0, 1.0), frames.clone(), 0.1);
+    let agree = || query.bands().deviations(words, offset, (1.0, 1.0), frames.clone(), 0.1);
     assert!(agree() > 2.0);
     group.bench_function("agreement at a place", |b| b.iter(agree));
-    let cohere = || query.phases().deviations(track.peaks(), steps, frames.clone());
+    let cohere = || query.phases().deviations(track.peaks(), offset, frames.clone());
     assert!(cohere() > 5.0);
     group.bench_function("coherence at a place", |b| b.iter(cohere));
     let first_bin = config.stft.first_bin();
-    let miss = || shortfall(query.levels(), track.peaks(), steps, frames.clone(), first_bin);
+    let miss = || shortfall(query.levels(), track.peaks(), offset, frames.clone(), first_bin);
     assert!(miss() < 0.05);
     group.bench_function("shortfall at a place", |b| b.iter(miss));
 }

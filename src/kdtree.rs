@@ -61,9 +61,9 @@ const BEYOND_BLOCKS: u32 = 3;
 fn coordinates(landmark: &Landmark) -> [f32; DIMENSIONS] {
     let steps = STEPS as f32;
     [
-        f32::from(landmark.bin) / steps,
-        f32::from(landmark.delta_bin) / steps,
-        f32::from(landmark.delta_time) / steps,
+        landmark.bin.in_bins(),
+        f32::from(landmark.delta_bin.0) / steps,
+        f32::from(landmark.delta_time.0) / steps,
     ]
 }
 
@@ -89,7 +89,7 @@ impl<S: Store> KdIndex<S> {
                 let last = blocks_of_frames(excerpt.track_frames, config) - 1;
                 for landmark in pair_all(&excerpt.peaks, &config.landmarks, fan_out) {
                     // In the block of its peak, as the store counts it.
-                    let frame = landmark.time.saturating_add(STEPS / 2) / STEPS;
+                    let frame = landmark.time.nearest_frame();
                     let block = (frame / block_frames).min(last);
                     let block = excerpt.first_block.saturating_add(block);
                     if stretch.contains(&block) {

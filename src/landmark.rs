@@ -16,20 +16,22 @@
 
 use crate::config::{LandmarkConfig, StftConfig};
 use crate::peaks::{Peak, STEPS};
+use crate::units::{BinSteps, TimeSteps};
 use bincode::{Decode, Encode};
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 
-/// An anchor and one of its targets. Coordinates are in 1/[`STEPS`] of a frame or bin.
+/// An anchor and one of its targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Landmark {
     /// Time of the anchor.
-    pub time: u32,
+    pub time: TimeSteps<u32>,
     /// Frequency of the anchor, from the analysis band's first bin.
-    pub bin: u16,
+    pub bin: BinSteps,
     /// Frequency of the target less that of the anchor.
-    pub delta_bin: i16,
+    pub delta_bin: BinSteps<i16>,
     /// Time of the target less that of the anchor.
-    pub delta_time: u16,
+    pub delta_time: TimeSteps<u16>,
 }
 
 /// Number of bits of a [`LandmarkHash`].
@@ -54,6 +56,15 @@ fn quantise(steps: i32) -> (i32, i32) {
 }
 
 impl Landmark {
+    /// Time and frequency of the target.
+    #[must_use]
+    pub fn target(&self) -> (TimeSteps<u32>, BinSteps) {
+        (
+            TimeSteps(self.time.0.wrapping_add(self.delta_time.0.into())),
+            BinSteps(self.bin.0.wrapping_add_signed(self.delta_bin.0)),
+        )
+    }
+
     /// Packs the rounded coordinates.
     #[must_use]
     pub fn hash(&self, config: &LandmarkConfig) -> LandmarkHash {
@@ -86,9 +97,9 @@ impl Landmark {
 
     fn cells(&self) -> ((i32, i32), (i32, i32), (i32, i32)) {
         (
-            quantise(i32::from(self.bin)),
-            quantise(i32::from(self.delta_bin)),
-            quantise(i32::from(self.delta_time)),
+            quantise(self.bin.0.into()),
+            quantise(self.delta_bin.0.into()),
+            quantise(self.delta_time.0.into()),
         )
     }
 
@@ -110,8 +121,12 @@ fn cells(cell: i32, other: i32) -> impl Iterator<Item = i32> {
 /// Streaming pairing: push peaks in the picker's order, get landmarks in the order of their anchors.
 ///
 /// ```
+/// use earmark::units::{BinSteps, TimeSteps};
 /// use earmark::{config::LandmarkConfig, landmark::Pairer, peaks::Peak};
-/// let peak = |time, bin| Peak { time, bin, contrast: 40, rank: 0, level: 195, phase: 0 };
+/// let peak = |time, bin| {
+///     let (time, bin) = (TimeSteps(time), BinSteps(bin));
+///     Peak { time, bin, contrast: 40, rank: 0, level: 195, phase: 0 }
+/// };
 /// let mut pairer = Pairer::new(&LandmarkConfig::default(), 5);
 /// let mut landmarks = Vec::new();
 /// for p in [peak(160, 800), peak(320, 880), peak(400, 720)] {
@@ -119,7 +134,8 @@ fn cells(cell: i32, other: i32) -> impl Iterator<Item = i32> {
 /// }
 /// pairer.finish(|landmark| landmarks.push(landmark));
 /// assert_eq!(landmarks.len(), 3);
-/// assert_eq!((landmarks[0].delta_time, landmarks[0].delta_bin), (160, 80));
+/// assert_eq!((landmarks[0].delta_time, landmarks[0].delta_bin), (TimeSteps(160), BinSteps(80)));
+/// assert_eq!(landmarks[0].target(), (TimeSteps(320), BinSteps(880)));
 /// ```
 pub struct Pairer {
     config: LandmarkConfig,
@@ -148,7 +164,8 @@ impl Pairer {
     pub fn push(&mut self, peak: Peak, mut on_landmark: impl FnMut(Landmark)) {
         while let Some(anchor) = self.peaks.front() {
             // One frame more than the zone, for times refined backwards.
-            if peak.time <= anchor.time.saturating_add((self.config.max_dt_frames + 2) * STEPS) {
+            if peak.time.0 <= anchor.time.0.saturating_add((self.config.max_dt_frames + 2) * STEPS)
+            {
                 break;
             }
             self.pair_oldest(&mut on_landmark);
@@ -166,8 +183,8 @@ impl Pairer {
     fn pair_oldest(&mut self, on_landmark: &mut impl FnMut(Landmark)) {
         let Some(anchor) = self.peaks.pop_front() else { return };
         let in_zone = |p: &Peak| {
-            let dt = p.time.wrapping_sub(anchor.time);
-            let df = p.bin.abs_diff(anchor.bin);
+            let dt = p.time.0.wrapping_sub(anchor.time.0);
+            let df = p.bin.0.abs_diff(anchor.bin.0);
             dt >= self.config.min_dt_frames * STEPS
                 && dt <= self.config.max_dt_frames * STEPS
                 && u32::from(df) <= self.config.max_df_bins * STEPS
@@ -191,16 +208,16 @@ impl Pairer {
             on_landmark(Landmark {
                 time: anchor.time,
                 bin: anchor.bin,
-                delta_bin: target.bin.wrapping_sub(anchor.bin) as i16,
-                delta_time: target.time.wrapping_sub(anchor.time) as u16,
+                delta_bin: BinSteps(target.bin.0.wrapping_sub(anchor.bin.0) as i16),
+                delta_time: TimeSteps(target.time.0.wrapping_sub(anchor.time.0) as u16),
             });
         }
     }
 }
 
 /// Orders peaks from strong to weak, without ties.
-fn strength(p: &Peak) -> (u8, std::cmp::Reverse<u8>, u32, u16) {
-    (p.rank, std::cmp::Reverse(p.contrast), p.time, p.bin)
+fn strength(p: &Peak) -> (u8, Reverse<u8>, TimeSteps<u32>, BinSteps) {
+    (p.rank, Reverse(p.contrast), p.time, p.bin)
 }
 
 /// The landmarks of a whole signal's peaks, which must be in the order of their frames.
@@ -229,8 +246,8 @@ mod tests {
             .map(|_| {
                 frame += (random() * 2.5) as u32;
                 Peak {
-                    time: (frame + 1) * 16 + (random() * 16.0) as u32 - 8,
-                    bin: (random() * 14_000.0) as u16,
+                    time: TimeSteps((frame + 1) * 16 + (random() * 16.0) as u32 - 8),
+                    bin: BinSteps((random() * 14_000.0) as u16),
                     contrast: (random() * 100.0) as u8,
                     rank: (random() * 10.0) as u8,
                     level: 195,
@@ -250,8 +267,8 @@ mod tests {
                 let mut zone: Vec<&Peak> = peaks[i + 1..]
                     .iter()
                     .filter(|t| {
-                        let dt = (f64::from(t.time) - f64::from(a.time)) / 16.0;
-                        let df = (f64::from(t.bin) - f64::from(a.bin)) / 16.0;
+                        let dt = (f64::from(t.time.0) - f64::from(a.time.0)) / 16.0;
+                        let df = (f64::from(t.bin.0) - f64::from(a.bin.0)) / 16.0;
                         (2.0..=32.0).contains(&dt) && df.abs() <= 127.0
                     })
                     .collect();
@@ -261,8 +278,8 @@ mod tests {
                 want.extend(zone.iter().map(|t| Landmark {
                     time: a.time,
                     bin: a.bin,
-                    delta_bin: (i32::from(t.bin) - i32::from(a.bin)) as i16,
-                    delta_time: (t.time - a.time) as u16,
+                    delta_bin: BinSteps((i32::from(t.bin.0) - i32::from(a.bin.0)) as i16),
+                    delta_time: TimeSteps((t.time.0 - a.time.0) as u16),
                 }));
             }
             assert_eq!(pair_all(&peaks, &config, 5), want);
@@ -272,8 +289,12 @@ mod tests {
     #[test]
     fn hash_bits_are_as_documented() {
         let config = LandmarkConfig::default();
-        let l =
-            Landmark { time: 0, bin: 300 * 16 + 7, delta_bin: -20 * 16 - 8, delta_time: 9 * 16 };
+        let l = Landmark {
+            time: TimeSteps(0),
+            bin: BinSteps(300 * 16 + 7),
+            delta_bin: BinSteps(-20 * 16 - 8),
+            delta_time: TimeSteps(9 * 16),
+        };
         assert_eq!(l.hash(&config), LandmarkHash(300 << 13 | 108 << 5 | 7));
     }
 
@@ -284,13 +305,14 @@ mod tests {
             moved in prop::array::uniform3(-4i32..=4),
         ) {
             let config = LandmarkConfig::default();
-            let a = Landmark { time: 0, bin, delta_bin: df, delta_time: dt };
-            let b = Landmark {
-                time: 5,
-                bin: (i32::from(bin) + moved[0]) as u16,
-                delta_bin: (i32::from(df) + moved[1]) as i16,
-                delta_time: (i32::from(dt) + moved[2]) as u16,
+            let landmark = |time, [bin, df, dt]: [i32; 3]| Landmark {
+                time: TimeSteps(time),
+                bin: BinSteps(bin as u16),
+                delta_bin: BinSteps(df as i16),
+                delta_time: TimeSteps(dt as u16),
             };
+            let at = [i32::from(bin), i32::from(df), i32::from(dt)];
+            let (a, b) = (landmark(0, at), landmark(5, [0, 1, 2].map(|i| at[i] + moved[i])));
             let (mut found, mut probes) = (false, Vec::new());
             a.probe(&config, 4, |hash| {
                 found |= hash == b.hash(&config);
@@ -306,9 +328,9 @@ mod tests {
             let config = LandmarkConfig::default();
             let peaks = random_peaks(200, seed);
             let later: Vec<Peak> =
-                peaks.iter().map(|p| Peak { time: p.time + shift, ..*p }).collect();
+                peaks.iter().map(|p| Peak { time: TimeSteps(p.time.0 + shift), ..*p }).collect();
             let mut moved = pair_all(&later, &config, 5);
-            moved.iter_mut().for_each(|l| l.time -= shift);
+            moved.iter_mut().for_each(|l| l.time.0 -= shift);
             prop_assert_eq!(pair_all(&peaks, &config, 5), moved);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::peaks::{Peak, STEPS};
 use crate::sealed;
+use crate::units::{BinSteps, TimeSteps};
 use std::io;
 
 /// Peaks are in the order of frames; refined times may be out of order by a frame each.
@@ -13,8 +14,8 @@ const PACKED_BYTES: usize = 7;
 pub fn check_order(peaks: &[Peak]) -> io::Result<()> {
     let mut before = 0;
     let backwards = |p: &Peak| {
-        let step = i64::from(p.time) - before;
-        before = p.time.into();
+        let step = i64::from(p.time.0) - before;
+        before = p.time.0.into();
         step < -BACKWARDS
     };
     match peaks.iter().any(backwards) {
@@ -31,7 +32,7 @@ pub fn pack_peaks(peaks: &[Peak]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(PACKED_BYTES * peaks.len());
     let mut before = 0;
     for p in peaks {
-        let mut step = i64::from(p.time) - before + BACKWARDS;
+        let mut step = i64::from(p.time.0) - before + BACKWARDS;
         if step >= i64::from(SKIP) {
             bytes.push(SKIP);
             bytes.extend_from_slice(&((step - BACKWARDS) as u32).to_le_bytes());
@@ -39,9 +40,9 @@ pub fn pack_peaks(peaks: &[Peak]) -> io::Result<Vec<u8>> {
             step = BACKWARDS;
         }
         bytes.push(step as u8);
-        bytes.extend_from_slice(&p.bin.to_le_bytes());
+        bytes.extend_from_slice(&p.bin.0.to_le_bytes());
         bytes.extend_from_slice(&[p.contrast, p.rank, p.level, p.phase]);
-        before = i64::from(p.time);
+        before = p.time.0.into();
     }
     Ok(bytes)
 }
@@ -61,7 +62,8 @@ pub fn unpack_peaks(bytes: &[u8]) -> io::Result<Vec<Peak>> {
         }
         time += i64::from(step) - BACKWARDS;
         let time = u32::try_from(time).map_err(|_| sealed::invalid("a peak's time"))?;
-        peaks.push(Peak { time, bin: u16::from_le_bytes([a, b]), contrast, rank, level, phase });
+        let (time, bin) = (TimeSteps(time), BinSteps(u16::from_le_bytes([a, b])));
+        peaks.push(Peak { time, bin, contrast, rank, level, phase });
     }
     Ok(peaks)
 }
@@ -94,7 +96,14 @@ mod tests {
 
     #[test]
     fn peaks_hours_apart_and_out_of_order_by_a_frame_are_stored_as_they_are() {
-        let peak = |time| Peak { time, bin: 4_000, contrast: 77, rank: 3, level: 201, phase: 254 };
+        let peak = |time| Peak {
+            time: TimeSteps(time),
+            bin: BinSteps(4_000),
+            contrast: 77,
+            rank: 3,
+            level: 201,
+            phase: 254,
+        };
         let times = [5, 0, 16, 60_016, 60_001, 200_000_000, 199_999_985, u32::MAX];
         let peaks: Vec<Peak> = times.map(peak).to_vec();
         let bytes = pack_peaks(&peaks).unwrap();

@@ -14,6 +14,7 @@
 use crate::arithmetic::{greater, sum};
 use crate::config::{PeakConfig, StftConfig};
 use crate::spectrogram::{Axes, Frame, PhaseAdvance};
+use crate::units::{BinSteps, TimeSteps};
 use crate::wide;
 use bincode::{Decode, Encode};
 use std::collections::VecDeque;
@@ -28,13 +29,13 @@ mod sliding;
 /// A peak stands at least this far above its bin's level at one end of its reach in time.
 const MIN_RISE_DB: f32 = 0.1;
 
-/// One peak. Positions are refined below the grid and stored in sixteenths.
+/// One peak. Positions are refined below the grid and stored in [steps](STEPS).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Peak {
-    /// Time in 1/[`STEPS`] of a frame; frame 0 is centred half a window into the signal.
-    pub time: u32,
-    /// Frequency in 1/[`STEPS`] of a bin, from the analysis band's first bin.
-    pub bin: u16,
+    /// Time from the middle of frame 0, which is half a window into the signal.
+    pub time: TimeSteps<u32>,
+    /// Frequency from the analysis band's first bin.
+    pub bin: BinSteps,
     /// Height above the surroundings in quarters of a dB.
     pub contrast: u8,
     /// Number of neighbours in its band with more contrast.
@@ -49,13 +50,13 @@ impl Peak {
     /// Time in seconds from the signal's beginning.
     #[must_use]
     pub fn time_s(&self, axes: &Axes) -> f64 {
-        axes.time_s(f64::from(self.time) / f64::from(STEPS))
+        axes.time_s(self.time.in_frames())
     }
 
     /// Frequency in Hz.
     #[must_use]
     pub fn frequency_hz(&self, axes: &Axes) -> f32 {
-        axes.frequency_hz(f32::from(self.bin) / STEPS as f32)
+        axes.frequency_hz(self.bin.in_bins())
     }
 
     /// Height above the mean level around it, in dB (63.75 at most).
@@ -84,8 +85,8 @@ const BLOCK: usize = 16;
 #[derive(Clone, Copy)]
 struct Candidate {
     frame: u32,
-    time: u32,
-    bin: u16,
+    time: TimeSteps<u32>,
+    bin: BinSteps,
     rank: u32,
     contrast_db: f32,
     level: u8,
@@ -214,7 +215,7 @@ impl PeakPicker {
         self.frames -= frames;
         for candidate in self.waiting.iter_mut().flatten() {
             candidate.frame -= frames;
-            candidate.time -= frames * STEPS;
+            candidate.time = candidate.time.since(TimeSteps::of_frame(frames));
         }
     }
 
@@ -298,18 +299,18 @@ impl PeakPicker {
         }
         let [before, after] = [at - 1, at + 1].map(|row| of_row(row, &self.levels_db));
         let steps = STEPS as f32;
-        let time_steps = (vertex(before, level, after) * steps).round() as i32;
-        let bin_steps = (bin as f32 + vertex(levels[bin - 1], level, levels[bin + 1])) * steps;
-        let bin_steps = bin_steps.round() as u16;
+        let late = (vertex(before, level, after) * steps).round() as i32;
+        let refined = (bin as f32 + vertex(levels[bin - 1], level, levels[bin + 1])) * steps;
+        let refined = BinSteps(refined.round() as u16);
         let phase = self.phases[self.rows[at].start + bin];
         let candidate = Candidate {
             frame: centre,
-            time: centre.saturating_mul(STEPS).saturating_add_signed(time_steps),
-            bin: bin_steps,
+            time: TimeSteps(TimeSteps::of_frame(centre).0.saturating_add_signed(late)),
+            bin: refined,
             rank: 0,
             contrast_db,
             level: in_half_db(level),
-            phase: self.advance.of(phase, bin, bin_steps, time_steps),
+            phase: self.advance.of(phase, bin, refined, TimeSteps(late.into())),
         };
         Some((candidate, self.band_of_bin[bin].into()))
     }

@@ -50,7 +50,7 @@ pub use strength::{coherence_of, strength_of};
 use crate::error::Result;
 use crate::fingerprint::Query;
 use crate::store::Store;
-pub(crate) use alignment::{Alignment, LEAD, first_bin_steps, on_clip};
+pub(crate) use alignment::{Alignment, LEAD, first_bin, on_clip};
 pub(crate) use findings::PlacedPeak;
 pub(crate) use places::excerpt_under;
 pub(crate) use playback::Playback;

@@ -4,6 +4,10 @@ use crate::error::Error;
 use bincode::{Decode, Encode};
 use std::fmt;
 
+pub use steps::{BinSteps, TimeSteps};
+
+mod steps;
+
 /// Steps of a peak's time per frame, and of its frequency per bin.
 pub const STEPS: u32 = 16;
 

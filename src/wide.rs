@@ -41,6 +41,7 @@ mod tests {
     use crate::peaks::PeakPicker;
     use crate::spectrogram::Stft;
     use crate::testing::{music, noise};
+    use crate::units::TimeSteps;
     use crate::{Config, Resampler, SampleRate};
     use std::cell::Cell;
 
@@ -84,7 +85,7 @@ mod tests {
         let words: Vec<u64> = (1..200u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
         for offset in [0, 37, 900] {
             same_both_ways(&format!("{offset}"), || {
-                bands.deviations(&words, offset, (1.0, 1.0), 0..150, 0.1).to_bits()
+                bands.deviations(&words, TimeSteps(offset), (1.0, 1.0), 0..150, 0.1).to_bits()
             });
         }
     }

@@ -207,10 +207,10 @@ fn hashes() {
         let landmarks = fingerprint.landmarks();
         let mut words = Xxh3::new();
         for Landmark { time, bin, delta_bin, delta_time } in landmarks {
-            words.update(&time.to_le_bytes());
-            words.update(&bin.to_le_bytes());
-            words.update(&delta_bin.to_le_bytes());
-            words.update(&delta_time.to_le_bytes());
+            words.update(&time.0.to_le_bytes());
+            words.update(&bin.0.to_le_bytes());
+            words.update(&delta_bin.0.to_le_bytes());
+            words.update(&delta_time.0.to_le_bytes());
         }
         let mut hashes = Xxh3::new();
         landmarks.iter().for_each(|l| hashes.update(&l.hash(&config).0.to_le_bytes()));

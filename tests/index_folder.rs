@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use earmark::peaks::Peak;
+use earmark::units::{BinSteps, TimeSteps};
 use earmark::{
     Config, Error, Fingerprint, Fingerprinter, Index, KdIndex, Match, MatchConfig, Tags, TrackInfo,
 };
@@ -152,7 +153,8 @@ fn texts_too_long_are_refused() {
 /// With peaks that all stand at one time, pairing would take as many steps as the square of their number.
 #[test]
 fn peaks_closer_than_a_picker_makes_them_are_refused() {
-    let peak = Peak { time: 40, bin: 40, contrast: 40, rank: 0, level: 195, phase: 0 };
+    let (time, bin) = (TimeSteps(40), BinSteps(40));
+    let peak = Peak { time, bin, contrast: 40, rank: 0, level: 195, phase: 0 };
     let print = |count: usize| {
         Fingerprint::from_parts(vec![peak; count], Vec::new(), 5.0, &Config::default())
     };
@@ -202,6 +204,7 @@ fn any_peaks() -> impl Strategy<Value = Vec<Peak>> {
         let mut time = 0_u32;
         let peak = |(step, bin, [contrast, rank, level, phase]): (u32, u16, [u8; 4])| {
             time = time.wrapping_add(step);
+            let (time, bin) = (TimeSteps(time), BinSteps(bin));
             Peak { time, bin, contrast, rank, level, phase }
         };
         peaks.into_iter().map(peak).collect()
@@ -224,7 +227,7 @@ proptest! {
         let mut added: Vec<(TrackInfo, Fingerprint)> = Vec::new();
         for (name, title, mut peaks, words, bits) in tracks {
             // A track of months has a block for each second.
-            peaks.iter_mut().for_each(|peak| peak.time %= 1 << 22);
+            peaks.iter_mut().for_each(|peak| peak.time.0 %= 1 << 22);
             let duration_s = f64::from_bits(bits);
             let print = Fingerprint::from_parts(peaks, words, duration_s, &Config::default());
             let info = TrackInfo { name, tags: Tags { title, ..Tags::default() } };

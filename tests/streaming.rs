@@ -5,13 +5,11 @@ mod common;
 use common::*;
 use earmark::landmark::Landmark;
 use earmark::peaks::{Peak, STEPS};
-use earmark::{Config, Error, Fingerprint, Fingerprinter, Result};
+use earmark::units::{BinSteps, TimeSteps};
+use earmark::{Config, Fingerprint, Fingerprinter, Result};
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::sync::OnceLock;
-
-/// Rates that are resampled by whole, simple, awkward and upward ratios, and one that is not.
-const RATES_HZ: [usize; 6] = [RATE_HZ, 44_100, 48_000, 96_000, 11_025, 6_000];
 
 /// Some music at one of the rates, and its fingerprint when pushed as a whole.
 fn example(which: usize) -> &'static (Vec<f32>, Fingerprint) {
@@ -71,16 +69,16 @@ proptest! {
         let before = &earlier[..hops * config.stft.hop_samples];
         let alone = fingerprint(&later);
         let moved = fingerprint(&[before, &later[..]].concat());
-        let shift = hops as u32 * STEPS;
+        let shift = TimeSteps::of_frame(hops as u32);
         // What lies before the join has a say in the frames that reach over it, in the peaks that
         // are compared with these, and in the ranks of peaks near those.
         let edge = config.peaks.time_radius_frames + config.peaks.rank_radius_frames + 2;
-        let edge = edge as u32 * STEPS;
-        let interior = |f: &Fingerprint, from: u32| -> Vec<Landmark> {
-            let own = f.landmarks().iter().filter(|l| l.time >= from + edge);
-            own.map(|l| Landmark { time: l.time - from, ..*l }).collect()
+        let edge = TimeSteps::of_frame(edge as u32);
+        let interior = |f: &Fingerprint, from: TimeSteps<u32>| -> Vec<Landmark> {
+            let later = f.landmarks().iter().map(|l| Landmark { time: l.time.since(from), ..*l });
+            later.filter(|l| l.time >= edge).collect()
         };
-        let (alone, moved) = (interior(&alone, 0), interior(&moved, shift));
+        let (alone, moved) = (interior(&alone, TimeSteps(0)), interior(&moved, shift));
         prop_assert!(alone.len() > 100, "only {} landmarks", alone.len());
         prop_assert_eq!(alone, moved);
     }
@@ -101,12 +99,7 @@ fn every_rate_hears_the_same_music() {
     let [reference, others @ ..] = [0, 1, 2, 3, 4].map(|which| &example(which).1);
     for (other, rate_hz) in others.iter().zip(&RATES_HZ[1..]) {
         assert!((other.duration_s() - reference.duration_s()).abs() < 1e-3);
-        let near = |p: &&Peak| {
-            let close = |o: &Peak| {
-                o.time.abs_diff(p.time) <= STEPS && u32::from(o.bin.abs_diff(p.bin)) <= STEPS
-            };
-            other.peaks().iter().any(close)
-        };
+        let near = |p: &&Peak| other.peaks().iter().any(|o| is_close(o, p));
         let (shared, all) =
             (reference.peaks().iter().filter(near).count(), reference.peaks().len());
         assert!(shared * 10 >= all * 7, "{rate_hz} Hz: {shared} of {all} peaks");
@@ -159,8 +152,8 @@ fn a_recording_has_the_same_landmarks_at_every_rate() {
     });
     for (one, other) in found.iter().flat_map(|one| found.iter().map(move |other| (one, other))) {
         let same = |a: &&Landmark| {
-            let twin =
-                |b: &Landmark| a.time.abs_diff(b.time) <= 2 && a.hash(&config) == b.hash(&config);
+            let late = |b: &Landmark| a.time.abs_diff(b.time);
+            let twin = |b: &Landmark| late(b) <= TimeSteps(2) && a.hash(&config) == b.hash(&config);
             other.landmarks().iter().any(twin)
         };
         let (shared, all) = (one.landmarks().iter().filter(same).count(), one.landmarks().len());
@@ -243,19 +236,15 @@ fn a_change_of_rate_goes_on_in_time() {
     let steady = fingerprint(&low);
     // The first half is untouched by what follows, but for its end.
     let hop_s = Config::default().stft.hop_s();
-    let until = (1.5 / hop_s) as u32 * STEPS;
+    let until = TimeSteps::of_frame((1.5 / hop_s) as u32);
     let first = |f: &Fingerprint| -> Vec<Landmark> {
         f.landmarks().iter().take_while(|l| l.time < until).copied().collect()
     };
     assert_eq!(first(&changed), first(&steady));
     // The second is in its place: most of its peaks are where they are without the change.
-    let from = (3.5 / hop_s) as u32 * STEPS;
+    let from = TimeSteps::of_frame((3.5 / hop_s) as u32);
     let second = steady.peaks().iter().filter(|p| p.time >= from);
-    let near = |p: &&Peak| {
-        let close =
-            |o: &Peak| o.time.abs_diff(p.time) <= STEPS && o.bin.abs_diff(p.bin) <= STEPS as u16;
-        changed.peaks().iter().any(close)
-    };
+    let near = |p: &&Peak| changed.peaks().iter().any(|o| is_close(o, p));
     let (shared, all) = (second.clone().filter(near).count(), second.count());
     assert!(shared * 10 >= all * 7, "{shared} of {all} peaks");
 }
@@ -280,10 +269,16 @@ fn bytes_give_the_fingerprint_back() {
     }
 }
 
+/// Within a frame and a bin.
+fn is_close(a: &Peak, b: &Peak) -> bool {
+    let (late, high) = (a.time.abs_diff(b.time), a.bin.abs_diff(b.bin));
+    late <= TimeSteps::of_frame(1) && high <= BinSteps::BIN
+}
+
 /// Time, frequency, and those of the target.
 fn place(l: &Landmark) -> [i64; 4] {
-    let (time, bin) = (i64::from(l.time), i64::from(l.bin));
-    [time, bin, time + i64::from(l.delta_time), bin + i64::from(l.delta_bin)]
+    let (target_time, target_bin) = l.target();
+    [l.time.0.into(), l.bin.0.into(), target_time.0.into(), target_bin.0.into()]
 }
 
 /// Whether one of these is rounded to this: times to eighths of a frame, frequencies to quarters of a bin.
@@ -319,115 +314,21 @@ fn peaks_and_landmarks_come_in_order_and_in_range() {
     let config = Config::default();
     let (samples, whole) = example(0);
     let frames = (samples.len() - config.stft.window_samples) / config.stft.hop_samples + 1;
-    let one = i64::from(STEPS);
     for pair in whole.peaks().windows(2) {
-        assert!(i64::from(pair[1].time) >= i64::from(pair[0].time) - one, "{pair:?}");
+        assert!(pair[0].time.since(pair[1].time) <= TimeSteps::of_frame(1), "{pair:?}");
     }
     for peak in whole.peaks() {
-        assert!(peak.time / STEPS < frames as u32, "{peak:?}");
-        assert!(u32::from(peak.bin) / STEPS < config.stft.bins() as u32, "{peak:?}");
+        assert!(peak.time.whole_frame() < frames as u32, "{peak:?}");
+        assert!(peak.bin.whole_bin() < config.stft.bins(), "{peak:?}");
         assert!(peak.rank < config.peaks.reference_rank, "{peak:?}");
         assert!(peak.contrast_db() >= config.peaks.min_contrast_db - 0.125, "{peak:?}");
     }
     let zone = &config.landmarks;
     for landmark in whole.landmarks() {
-        let dt = u32::from(landmark.delta_time);
+        let dt = u32::from(landmark.delta_time.0);
         assert!((zone.min_dt_frames * STEPS..=zone.max_dt_frames * STEPS).contains(&dt));
-        assert!(u32::from(landmark.delta_bin.unsigned_abs()) <= zone.max_df_bins * STEPS);
+        assert!(u32::from(landmark.delta_bin.0.unsigned_abs()) <= zone.max_df_bins * STEPS);
     }
-}
-
-/// The reason why there is no fingerprint, which must be the same for a query.
-fn refusal(samples: &[f32], rate_hz: usize) -> Error {
-    let mut fingerprinter = fingerprinter();
-    let reason = fingerprinter.fingerprint(samples, rate(rate_hz)).unwrap_err();
-    let same = fingerprinter.query(samples, rate(rate_hz)).unwrap_err();
-    assert_eq!(reason.to_string(), same.to_string());
-    reason
-}
-
-#[test]
-fn too_short_audio_is_refused_as_such() {
-    let shortest_s = Config::default().shortest_s();
-    for rate_hz in RATES_HZ {
-        for samples in [vec![], vec![0.5], music_at(rate_hz, shortest_s as f32 - 0.01, 3)] {
-            match refusal(&samples, rate_hz) {
-                Error::TooShort { duration_s, needed_s } => {
-                    let len_s = samples.len() as f64 / rate_hz as f64;
-                    assert!((duration_s - len_s).abs() < 1e-3, "{duration_s} s, not {len_s}");
-                    assert_eq!(needed_s, shortest_s);
-                }
-                other => panic!("{} samples at {rate_hz} Hz: {other}", samples.len()),
-            }
-        }
-    }
-    match fingerprinter().finish() {
-        Err(Error::TooShort { duration_s, .. }) => assert_eq!(duration_s, 0.0),
-        other => panic!("{other:?}"),
-    }
-    let message = refusal(&[0.1; 800], 8_000).to_string();
-    let expected = "only 0.10 s of audio: at least 0.38 s are needed for a landmark";
-    assert_eq!(message, expected);
-}
-
-#[test]
-fn silence_is_refused_as_such() {
-    let bit = 1.0 / 32_768.0;
-    for rate_hz in RATES_HZ {
-        let n = 2 * rate_hz;
-        let dither: Vec<f32> = {
-            let (mut a, mut b) = (rng(1), rng(2));
-            (0..n).map(|_| (bit * (a() - b())).clamp(-bit, bit)).collect()
-        };
-        let rounded = dither.iter().map(|x| (x / bit).round() * bit).collect();
-        let not_numbers = vec![f32::NAN; n];
-        for (what, samples) in [
-            ("zeros", vec![0.0; n]),
-            ("a constant", vec![0.5; n]),
-            ("the greatest constant", vec![-1.0; n]),
-            ("dither", dither.clone()),
-            ("rounded dither", rounded),
-            ("no numbers", not_numbers),
-        ] {
-            match refusal(&samples, rate_hz) {
-                Error::Silent { duration_s } => assert!((duration_s - 2.0).abs() < 1e-3),
-                other => panic!("{what} at {rate_hz} Hz: {other}"),
-            }
-        }
-    }
-}
-
-fn tone(tone_hz: f64, rate_hz: usize, seconds: usize) -> Vec<f32> {
-    let step = std::f64::consts::TAU * tone_hz / rate_hz as f64;
-    let sample = |i: usize| (16_384.0 * (step * i as f64).sin()).round() as f32 / 32_768.0;
-    (0..seconds * rate_hz).map(sample).collect()
-}
-
-#[test]
-fn audio_without_features_is_refused_as_such() {
-    // These go round an exact number of times in a hop, so that all frames are equal.
-    for tone_hz in [1_000.0, 2_000.0, 3_000.0] {
-        match refusal(&tone(tone_hz, RATE_HZ, 3), RATE_HZ) {
-            Error::Featureless { duration_s } => assert_eq!(duration_s, 3.0),
-            other => panic!("{tone_hz} Hz: {other}"),
-        }
-    }
-}
-
-#[test]
-fn no_steady_tone_has_features() {
-    let mut failed = Vec::new();
-    for rate_hz in [RATE_HZ, 44_100] {
-        for tone_hz in [300.0, 440.0, 1_234.5, 2_345.6, 3_000.0] {
-            let samples = tone(tone_hz, rate_hz, 3);
-            match fingerprinter().fingerprint(&samples, rate(rate_hz)) {
-                Err(Error::Featureless { .. }) => {}
-                Err(other) => panic!("{tone_hz} Hz at {rate_hz} Hz: {other}"),
-                Ok(print) => failed.push((tone_hz, rate_hz, print.landmarks().len())),
-            }
-        }
-    }
-    assert!(failed.is_empty(), "tone, rate and number of landmarks: {failed:?}");
 }
 
 #[test]

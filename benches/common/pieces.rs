@@ -5,6 +5,7 @@
 
 use crate::common::{Clip, in_parallel, music, rng};
 use earmark::peaks::{Peak, STEPS};
+use earmark::units::{BinSteps, TimeSteps};
 use earmark::{Config, Fingerprint, Fingerprinter, Query, SampleRate};
 
 /// Length of a piece.
@@ -112,10 +113,10 @@ impl Pieces {
         let first = self.config.stft.first_bin() as f64 * steps;
         let end = self.config.stft.bins() as f64 * steps - 1.0;
         let peak = |peak: &Peak| {
-            let bin = (f64::from(peak.bin) + first) * pitch - first;
+            let bin = (f64::from(peak.bin.0) + first) * pitch - first;
             (0.0..end).contains(&bin).then(|| Peak {
-                time: (f64::from(peak.time) * stretch) as u32,
-                bin: bin as u16,
+                time: TimeSteps((f64::from(peak.time.0) * stretch) as u32),
+                bin: BinSteps(bin as u16),
                 phase: (256.0 * random()) as u8,
                 ..*peak
             })

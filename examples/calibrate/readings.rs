@@ -3,6 +3,7 @@
 use crate::rng::Rng;
 use earmark::calibration::{CLASSES, CODES, Table};
 use earmark::peaks::{Peak, STEPS};
+use earmark::units::TimeSteps;
 use earmark::{Fingerprint, Query};
 
 /// Places around the known one that are tried: codecs delay, and frames do not begin where clips do.
@@ -21,10 +22,10 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// A place in it at which a clip of so many frames could begin, in steps.
-    fn place(&self, frames: usize, rng: &mut Rng) -> i64 {
-        let last = self.track.peaks().last().map_or(0, |peak| peak.time / STEPS) as usize;
-        (rng.below(last.saturating_sub(frames) + 1) * STEPS as usize) as i64
+    /// A place in it at which a clip of so many frames could begin.
+    fn place(&self, frames: usize, rng: &mut Rng) -> TimeSteps {
+        let last = self.track.peaks().last().map_or(0, |peak| peak.time.whole_frame()) as usize;
+        TimeSteps::from_frames(rng.below(last.saturating_sub(frames) + 1) as i64)
     }
 }
 
@@ -46,10 +47,11 @@ impl Counts {
     pub fn read_right(&mut self, query: &Query, peaks: &[Peak], begin_frames: f64) {
         let (levels, whole) = (query.levels(), 0..query.levels().frames());
         let begin = (begin_frames * f64::from(STEPS)).round() as i64;
-        let evidence = |at: &i64| levels.weigh(peaks, *at, whole.clone()).deviations();
+        let evidence = |at: &TimeSteps| levels.weigh(peaks, *at, whole.clone()).deviations();
         let places = (begin - REFINED_STEPS..=begin + REFINED_STEPS).step_by(REFINEMENT_STEPS);
+        let places = places.map(TimeSteps);
         let best = places.max_by(|a, b| evidence(a).total_cmp(&evidence(b)));
-        levels.count_codes(peaks, best.unwrap_or(begin), &mut self.right);
+        levels.count_codes(peaks, best.unwrap_or(TimeSteps(begin)), &mut self.right);
     }
 
     /// Reads other tracks.

@@ -1,7 +1,6 @@
 //! Which landmarks of a clip and of a track stand at the same place.
 
 use earmark::landmark::{Landmark, LandmarkHash};
-use earmark::peaks::STEPS;
 use earmark::spectrogram::Axes;
 use earmark::{Config, Fingerprint, MatchConfig, Query};
 use std::collections::HashMap;
@@ -29,7 +28,7 @@ impl Agreement {
             by_hash.entry(landmark.hash(&config.landmarks)).or_default().push(*landmark);
         }
         let axes = Axes::new(&config.stft);
-        let time_s = |l: &Landmark| axes.time_s(f64::from(l.time) / f64::from(STEPS));
+        let time_s = |l: &Landmark| axes.time_s(l.time.in_frames());
         let (mut clip, mut reference) = (Vec::new(), Vec::new());
         let reach = MatchConfig::default().probe_steps;
         for landmark in query.landmarks() {

@@ -6,6 +6,7 @@ use earmark::landmark::Landmark;
 use earmark::peaks::Peak;
 use earmark::spectrogram::Axes;
 use earmark::spectrogram::Spectrogram;
+use earmark::units::{BinSteps, TimeSteps};
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -66,9 +67,9 @@ impl Panel {
         (self.max_hz / hz).ln() / (self.max_hz / self.min_hz).ln() * HEIGHT
     }
 
-    /// Where a peak at `time` and `bin` (in steps) stands.
-    fn place(&self, time: u32, bin: u16) -> (f64, f64) {
-        let peak = Peak { time, bin, contrast: 0, rank: 0, level: 0, phase: 0 };
+    /// Where a peak stands.
+    fn place(&self, (time, bin): (TimeSteps<u32>, BinSteps)) -> (f64, f64) {
+        let peak = Peak { time, bin, ..Peak::default() };
         let time_s = self.peaks_from_s + peak.time_s(&self.axes);
         (self.x(time_s), self.y(peak.frequency_hz(&self.axes).into()))
     }
@@ -84,14 +85,14 @@ impl Panel {
         let mut lines = String::new();
         let mut ends = HashSet::new();
         for l in &self.pairs {
-            let target = (l.time + u32::from(l.delta_time), l.bin.wrapping_add_signed(l.delta_bin));
-            ends.extend([(l.time, l.bin), target]);
-            let ((x, y), (x2, y2)) = (self.place(l.time, l.bin), self.place(target.0, target.1));
+            let (anchor, target) = ((l.time, l.bin), l.target());
+            ends.extend([anchor, target]);
+            let ((x, y), (x2, y2)) = (self.place(anchor), self.place(target));
             lines += &format!("M{x:.1} {y:.1}L{x2:.1} {y2:.1}");
         }
         add(svg, format_args!("<path class=\"pair\" d=\"{lines}\"/>\n"));
         for peak in &self.peaks {
-            let (x, y) = self.place(peak.time, peak.bin);
+            let (x, y) = self.place((peak.time, peak.bin));
             if (0.0..=WIDTH).contains(&x) {
                 let matched = ends.contains(&(peak.time, peak.bin));
                 let class = if matched { "match" } else { "peak" };

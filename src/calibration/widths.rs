@@ -3,7 +3,7 @@
 
 use crate::bands::FRAMES;
 use crate::config::StftConfig;
-use crate::peaks::STEPS;
+use crate::units::{BinSteps, STEPS, TimeSteps};
 
 /// Half-sizes, in seconds and Hz, of the nested neighbourhoods in which a cell of a spectrogram may be
 /// the one maximum.
@@ -50,14 +50,14 @@ const STRETCH_S: f64 = 2.01;
 pub struct Widths {
     pub(crate) neighbourhoods: [(usize, usize); NESTED],
     pub(crate) ends_frames: usize,
-    pub(crate) glance_steps: i64,
+    pub(crate) glance: TimeSteps,
     pub(crate) refinements: i64,
-    pub(crate) refinement_steps: i64,
+    pub(crate) refinement: TimeSteps,
     pub(crate) shortest_frames: usize,
     pub(crate) window_frames: usize,
     pub(crate) longest_lag: usize,
     pub(crate) fewest_sub_fingerprints: usize,
-    pub(crate) one_frequency_steps: u16,
+    pub(crate) one_frequency: BinSteps,
     pub(crate) nearest_frames: u32,
     pub(crate) farthest_frames: u32,
     pub(crate) stretch_frames: usize,
@@ -71,20 +71,20 @@ impl Widths {
         // Rates and lengths have limits, and so has what comes of them.
         let whole = |x: f64| x.round().clamp(1.0, 1e6) as usize;
         let frames = |s: f64| whole(s / hop_s);
-        let steps = |s: f64| whole(s / hop_s * f64::from(STEPS)) as i64;
+        let steps = |s: f64| TimeSteps(whole(s / hop_s * f64::from(STEPS)) as i64);
         let rows = |s: f64| whole(s / hop_s / FRAMES as f64);
         let steps_of_bin = whole(ONE_FREQUENCY_HZ / bin_hz) * STEPS as usize;
         Self {
             neighbourhoods: NEIGHBOURHOODS.map(|(s, hz)| (frames(s), whole(hz / bin_hz))),
             ends_frames: frames(ENDS_S),
-            glance_steps: steps(GLANCE_S),
+            glance: steps(GLANCE_S),
             refinements: whole(REFINED_S / REFINEMENT_S) as i64,
-            refinement_steps: steps(REFINEMENT_S),
+            refinement: steps(REFINEMENT_S),
             shortest_frames: frames(SHORTEST_S),
             window_frames: frames(WINDOW_S),
             longest_lag: rows(LONGEST_LAG_S),
             fewest_sub_fingerprints: rows(FEWEST_S),
-            one_frequency_steps: u16::try_from(steps_of_bin).unwrap_or(u16::MAX),
+            one_frequency: BinSteps(u16::try_from(steps_of_bin).unwrap_or(u16::MAX)),
             nearest_frames: frames(NEAREST_S) as u32,
             farthest_frames: frames(FARTHEST_S) as u32,
             stretch_frames: frames(STRETCH_S),
@@ -109,14 +109,14 @@ mod tests {
         let expected = Widths {
             neighbourhoods,
             ends_frames: 11,
-            glance_steps: 16,
+            glance: TimeSteps(16),
             refinements: 4,
-            refinement_steps: 8,
+            refinement: TimeSteps(8),
             shortest_frames: 32,
             window_frames: 312,
             longest_lag: 64,
             fewest_sub_fingerprints: 4,
-            one_frequency_steps: 32,
+            one_frequency: BinSteps(32),
             nearest_frames: 10,
             farthest_frames: 94,
             stretch_frames: 63,

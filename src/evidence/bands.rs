@@ -16,14 +16,14 @@ use crate::bands::{BANDS, Bands, BinsOfBands, FRAMES, OfBands, add, in_parts, sh
 use crate::calibration::widths::Widths;
 use crate::config::StftConfig;
 use crate::packing::make_room;
-use crate::peaks::STEPS;
+use crate::units::TimeSteps;
 use crate::wide;
 use std::ops::Range;
 
 /// The levels of a clip's bands.
 ///
 /// ```
-/// use earmark::{Config, Fingerprinter, SampleRate};
+/// use earmark::{Config, Fingerprinter, SampleRate, units::TimeSteps};
 /// # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
 /// let rate = SampleRate::new(8000)?;
 /// let mut fingerprinter = Fingerprinter::new(Config::default())?;
@@ -31,7 +31,8 @@ use std::ops::Range;
 /// let clip = fingerprinter.query(&song[51_200..91_200], rate)?; // from its frame 200 on
 ///
 /// let at = |frame: i64| {
-///     clip.bands().deviations(track.sub_fingerprints(), 16 * frame, (1.0, 1.0), 0..usize::MAX, 0.1)
+///     let offset = TimeSteps::from_frames(frame);
+///     clip.bands().deviations(track.sub_fingerprints(), offset, (1.0, 1.0), 0..usize::MAX, 0.1)
 /// };
 /// assert!(at(200) > 2.0 && at(200) > 2.0 * at(300));
 /// # Ok::<(), earmark::Error>(())
@@ -108,7 +109,7 @@ impl BandLevels {
 
     /// How far a track's sub-fingerprints agree with the clip beyond what chance gives, in its
     /// deviations: about 0 where the clip is not, 2 to 10 where it is. Frame 0 of the clip is
-    /// `offset_steps` (1/[`STEPS`] of a frame) after the track's; the clip's tempo and frequencies are
+    /// `offset` after the track's; the clip's tempo and frequencies are
     /// `tempo` and `pitch` times the track's. Only the clip's frames within `frames` count. 0 where
     /// there are too few of them. Each further sub-fingerprint adds `dispersion` to the variance that
     /// the grain explains, for music of one kind goes together for as long as it lasts
@@ -117,7 +118,7 @@ impl BandLevels {
     pub fn deviations(
         &self,
         sub_fingerprints: &[u64],
-        offset_steps: i64,
+        offset: TimeSteps,
         (tempo, pitch): (f64, f64),
         frames: Range<usize>,
         dispersion: f64,
@@ -127,8 +128,7 @@ impl BandLevels {
         let shifted = (pitch != 1.0).then(|| self.shifted(pitch, &frames));
         let levels = shifted.as_deref().unwrap_or(&self.levels[frames.clone()]);
         let (mut clip, mut track) = (Vec::new(), Vec::new());
-        let steps = f64::from(STEPS);
-        let offset = offset_steps as f64 / steps;
+        let offset = offset.in_frames();
         // The first frame, from the stretch's beginning, of those that a sub-fingerprint tells of.
         let middle = (FRAMES - 1) as f64 / 2.0;
         let first_frame = |i: usize| {
@@ -265,11 +265,6 @@ mod tests {
             .0
     }
 
-    /// Frames of a hop of 256 samples.
-    fn at(offset_frames: i64) -> i64 {
-        offset_frames * i64::from(STEPS)
-    }
-
     #[test]
     fn a_clip_agrees_with_its_place_even_in_noise_and_with_no_other() {
         let config = StftConfig::default();
@@ -279,8 +274,15 @@ mod tests {
         let noisy: Vec<f32> = clip.iter().zip(noise(40_000, 5)).map(|(x, n)| x + 0.1 * n).collect();
         for (samples, least) in [(clip, 4.0), (&noisy, 2.0)] {
             let bands = BandLevels::new(&levels(samples), &config);
-            let deviations =
-                |offset| bands.deviations(&words, at(offset), (1.0, 1.0), 0..usize::MAX, 0.1);
+            let deviations = |offset| {
+                bands.deviations(
+                    &words,
+                    TimeSteps::from_frames(offset),
+                    (1.0, 1.0),
+                    0..usize::MAX,
+                    0.1,
+                )
+            };
             assert!(deviations(300) > least, "{}", deviations(300));
             for other in [0, 120, 250, 420, 600] {
                 assert!(
@@ -290,7 +292,8 @@ mod tests {
                 );
             }
             // A part of it does, too.
-            let part = bands.deviations(&words, at(300), (1.0, 1.0), 40..110, 0.1);
+            let part =
+                bands.deviations(&words, TimeSteps::from_frames(300), (1.0, 1.0), 40..110, 0.1);
             assert!(part > 0.3 * least, "{part}");
         }
     }
@@ -311,8 +314,8 @@ mod tests {
         let bands = BandLevels::new(&levels(&clip), &config);
         let deviations = |tempo, pitch| {
             // The centres of the first windows coincide.
-            let offset = (100_000.0 + 1024.0 * tempo - 1024.0) / 256.0 * f64::from(STEPS);
-            bands.deviations(&words, offset as i64, (tempo, pitch), 0..usize::MAX, 0.1)
+            let offset = (100_000.0 + 1024.0 * tempo - 1024.0) / 256.0 * 16.0;
+            bands.deviations(&words, TimeSteps(offset).round(), (tempo, pitch), 0..usize::MAX, 0.1)
         };
         let right = deviations(ratio, ratio);
         assert!(right > 3.0, "{right}");
@@ -328,7 +331,7 @@ mod tests {
         let silence = BandLevels::new(&vec![-200.0; 100 * config.bins()], &config);
         let clip = BandLevels::new(&levels(&music(4.0, 1)), &config);
         let deviations = |clip: &BandLevels, words: &[u64], offset, frames| {
-            clip.deviations(words, at(offset), (1.0, 1.0), frames, 0.1)
+            clip.deviations(words, TimeSteps::from_frames(offset), (1.0, 1.0), frames, 0.1)
         };
         assert_eq!(deviations(&silence, &words, 0, 0..100), 0.0);
         assert_eq!(deviations(&clip, &[], 0, 0..100), 0.0);
@@ -337,8 +340,14 @@ mod tests {
         assert_eq!(deviations(&clip, &words, i64::from(u32::MAX), 0..100), 0.0);
         assert_eq!(deviations(&clip, &words, -i64::from(u32::MAX), 0..100), 0.0);
         for odd in [0.0, -1.0, f64::INFINITY, f64::NAN] {
-            assert!(clip.deviations(&words, 0, (odd, 1.0), 0..100, 0.1).is_finite(), "tempo {odd}");
-            assert!(clip.deviations(&words, 0, (1.0, odd), 0..100, 0.1).is_finite(), "pitch {odd}");
+            assert!(
+                clip.deviations(&words, TimeSteps(0), (odd, 1.0), 0..100, 0.1).is_finite(),
+                "tempo {odd}"
+            );
+            assert!(
+                clip.deviations(&words, TimeSteps(0), (1.0, odd), 0..100, 0.1).is_finite(),
+                "pitch {odd}"
+            );
         }
     }
 

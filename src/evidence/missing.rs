@@ -9,7 +9,8 @@
 //! filters and loudspeakers change is allowed for, stretch by stretch and octave by octave.
 
 use crate::evidence::peaks::LevelMap;
-use crate::peaks::{Peak, STEPS};
+use crate::peaks::Peak;
+use crate::units::TimeSteps;
 use std::ops::Range;
 
 /// A peak counts as missing where the clip is less loud by this than the peak would be, in halves of
@@ -32,12 +33,11 @@ struct Difference {
 }
 
 /// Share of a track's peaks (in the order of their frames) that are missing in a clip which begins at
-/// `offset_steps` (1/[`STEPS`] of a frame) of the track: 0 to 0.3 where the clip is of it, 0.4 to 0.6
-/// where it is not. `first_bin` is the analysis band's first bin in the whole transform. Only the clip's
+/// `offset` of the track: 0 to 0.3 where the clip is of it, 0.4 to 0.6 where it is not. `first_bin` is the analysis band's first bin in the whole transform. Only the clip's
 /// frames within `frames` count. 0 where no peak stands in them, or where the clip's levels are not known.
 ///
 /// ```
-/// use earmark::{Config, Fingerprinter, SampleRate, evidence::missing::shortfall};
+/// use earmark::{Config, Fingerprinter, SampleRate, evidence::missing::shortfall, units::TimeSteps};
 /// # let song: Vec<f32> = (0..160_000u64).map(|i| ((i * i / 7919 * (i / 3000 + 3)) as f32 * 1e-3).sin()).collect();
 /// let (config, rate) = (Config::default(), SampleRate::new(8000)?);
 /// let first_bin = config.stft.first_bin();
@@ -46,7 +46,8 @@ struct Difference {
 /// let clip = fingerprinter.query(&song[51_200..91_200], rate)?; // from its frame 200 on
 ///
 /// let missing = |frame: i64| {
-///     shortfall(clip.levels(), track.peaks(), 16 * frame, 0..usize::MAX, first_bin)
+///     let offset = TimeSteps::from_frames(frame);
+///     shortfall(clip.levels(), track.peaks(), offset, 0..usize::MAX, first_bin)
 /// };
 /// assert!(missing(200) < 0.05 && missing(300) > 0.2);
 /// # Ok::<(), earmark::Error>(())
@@ -55,7 +56,7 @@ struct Difference {
 pub fn shortfall(
     clip: &LevelMap,
     peaks: &[Peak],
-    offset_steps: i64,
+    offset: TimeSteps,
     frames: Range<usize>,
     first_bin: usize,
 ) -> f32 {
@@ -64,8 +65,8 @@ pub fn shortfall(
     }
     let stretch_frames = clip.widths().stretch_frames;
     let mut differences = Vec::new();
-    clip.codes_under(peaks, offset_steps, frames, |peak, frame, column, code| {
-        let bin = first_bin + usize::from(peak.bin) / STEPS as usize;
+    clip.codes_under(peaks, offset, frames, |peak, frame, column, code| {
+        let bin = first_bin + peak.bin.whole_bin();
         differences.push(Difference {
             stretch: frame / stretch_frames,
             octave: bin.max(1).ilog2() as usize,
@@ -117,7 +118,8 @@ mod tests {
         let mut fingerprinter = Fingerprinter::new(config).unwrap();
         let track = fingerprinter.fingerprint(song, SampleRate::default()).unwrap();
         let clip = fingerprinter.query(clip, SampleRate::default()).unwrap();
-        shortfall(clip.levels(), track.peaks(), 16 * frame, 0..usize::MAX, first_bin)
+        let offset = TimeSteps::from_frames(frame);
+        shortfall(clip.levels(), track.peaks(), offset, 0..usize::MAX, first_bin)
     }
 
     #[test]
@@ -159,7 +161,7 @@ mod tests {
     #[test]
     fn nothing_is_missing_of_nothing() {
         let map = LevelMap::new(&[], &StftConfig::default(), |_| false);
-        assert!(shortfall(&map, &[], 0, 0..9, 64).abs() < f32::EPSILON);
+        assert!(shortfall(&map, &[], TimeSteps(0), 0..9, 64).abs() < f32::EPSILON);
         let mut values = [5, 1, 9, 7];
         assert_eq!(median(&mut values), 7);
         assert_eq!(median(&mut []), 0);

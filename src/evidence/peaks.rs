@@ -159,6 +159,7 @@ mod tests {
     use super::*;
     use crate::peaks::{Peak, in_half_db, vertex};
     use crate::testing::{noise, rng};
+    use crate::units::{BinSteps, TimeSteps};
 
     const BINS: usize = 60;
 
@@ -284,7 +285,7 @@ mod tests {
     #[test]
     fn chance_is_the_average_over_all_times() {
         let map = LevelMap::new(&levels(50, 3), &config(), |_| false);
-        let peak = Peak { time: 0, bin: 20 * 16, contrast: 60, rank: 0, level: 195, phase: 0 };
+        let peak = Peak { bin: BinSteps(20 * 16), contrast: 60, level: 195, ..Peak::default() };
         let row = Calibration::default().log_likelihood_ratio[class(&peak)];
         let values: Vec<f64> = (0..2 * 50)
             .map(|cell| f64::from(row[usize::from(map.cells.codes[cell * 2 * BINS + 40])]))
@@ -308,8 +309,8 @@ mod tests {
             for b in 1..BINS - 1 {
                 if prominence(&levels, BINS, &widths.neighbourhoods, t, b) >= 5 {
                     let peak = |t: f32, b: f32| Peak {
-                        time: (t * 16.0) as u32,
-                        bin: (b * 16.0) as u16,
+                        time: TimeSteps((t * 16.0) as u32),
+                        bin: BinSteps((b * 16.0) as u16),
                         contrast: 60,
                         rank: 0,
                         level: 195,
@@ -320,7 +321,7 @@ mod tests {
                 }
             }
         }
-        let weigh = |peaks: &[Peak]| map.weigh(peaks, 160, 0..frames).deviations();
+        let weigh = |peaks: &[Peak]| map.weigh(peaks, TimeSteps(160), 0..frames).deviations();
         assert!(own.len() > 40);
         assert!(weigh(&own) > 15.0, "{}", weigh(&own));
         assert!(weigh(&others) < 3.0, "{}", weigh(&others));

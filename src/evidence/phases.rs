@@ -14,8 +14,9 @@
 use crate::calibration::widths::Widths;
 use crate::config::StftConfig;
 use crate::packing::make_room;
-use crate::peaks::{Peak, STEPS};
+use crate::peaks::Peak;
 use crate::spectrogram::PhaseAdvance;
+use crate::units::{BinSteps, TimeSteps};
 use std::f64::consts::TAU;
 use std::ops::Range;
 
@@ -25,7 +26,7 @@ const FEWEST_PAIRS: u32 = 8;
 /// The phases of a clip.
 ///
 /// ```
-/// use earmark::{Config, Fingerprinter, SampleRate};
+/// use earmark::{Config, Fingerprinter, SampleRate, units::TimeSteps};
 /// # let mut song = vec![0.0f32; 160_000];
 /// # for n in 0..200usize {
 /// #     let start = n * 790 + n * n * 37 % 700;
@@ -39,7 +40,9 @@ const FEWEST_PAIRS: u32 = 8;
 /// let track = fingerprinter.fingerprint(&song, rate)?;
 /// let clip = fingerprinter.query(&song[51_200..91_200], rate)?; // from its frame 200 on
 ///
-/// let at = |frame: i64| clip.phases().deviations(track.peaks(), 16 * frame, 0..usize::MAX);
+/// let at = |frame: i64| {
+///     clip.phases().deviations(track.peaks(), TimeSteps::from_frames(frame), 0..usize::MAX)
+/// };
 /// assert!(at(200) > 3.0 && at(200) > 2.0 * at(300));
 /// # Ok::<(), earmark::Error>(())
 /// ```
@@ -103,32 +106,33 @@ impl Phases {
 
     /// How far a track's peaks (in the order of their frames) agree in phase with the clip beyond what
     /// chance gives, in its deviations: about 0 where the clip is not, 3 to 60 where it is, the more the
-    /// longer it is. The clip begins at `offset_steps` (1/[`STEPS`] of a frame) of the track, and is
+    /// longer it is. The clip begins at `offset` of the track, and is
     /// played at the track's speed. Only the clip's frames within `frames` count. 0 where there are
     /// too few peaks.
     #[must_use]
-    pub fn deviations(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> f32 {
-        let steps = i64::from(STEPS);
+    pub fn deviations(&self, peaks: &[Peak], offset: TimeSteps, frames: Range<usize>) -> f32 {
         let end = frames.end.min(self.rows.len() / self.bins);
         // Refined times may stand before their neighbour's by a frame.
-        let first = offset_steps + (frames.start as i64 - 1) * steps;
-        let first = peaks.partition_point(|p| i64::from(p.time) < first);
+        let first = offset + TimeSteps::from_frames(frames.start as i64 - 1);
+        let first = peaks.partition_point(|p| TimeSteps::from(p.time) < first);
         let (mut sum, mut pairs) = (0.0f32, 0u32);
         // The peaks that those to come are paired with, and what the clip's phases differ from theirs.
-        let mut turns: Vec<(u32, u16, u8)> = Vec::new();
+        let mut turns: Vec<(TimeSteps<u32>, BinSteps, u8)> = Vec::new();
         let mut oldest = 0;
         for peak in &peaks[first..] {
-            let time = i64::from(peak.time) - offset_steps;
-            let frame = (time + steps / 2).div_euclid(steps);
+            let time = peak.time - offset;
+            let frame = time.nearest_frame();
             if frame > end as i64 {
                 break;
             }
             let Some(turned) = self.turned(peak, time, frame, frames.start..end) else { continue };
-            let apart = |time: u32| peak.time.saturating_sub(time) / STEPS;
-            let too_old = |turn: &&(u32, u16, u8)| apart(turn.0) >= self.widths.farthest_frames;
+            let apart = |time| peak.time.since(time).whole_frame();
+            let too_old = |turn: &&(TimeSteps<u32>, BinSteps, u8)| {
+                apart(turn.0) >= self.widths.farthest_frames
+            };
             oldest += turns[oldest..].iter().take_while(too_old).count();
             for &(time, bin, other) in &turns[oldest..] {
-                if bin.abs_diff(peak.bin) <= self.widths.one_frequency_steps
+                if bin.abs_diff(peak.bin) <= self.widths.one_frequency
                     && apart(time) >= self.widths.nearest_frames
                 {
                     sum += self.cosines[usize::from(turned.wrapping_sub(other))];
@@ -141,13 +145,13 @@ impl Phases {
     }
 
     /// By how much the clip's phase under a peak is ahead of the peak's, if it stands in the clip: at
-    /// `time` (1/[`STEPS`] of a frame), which is nearest to the middle of `frame`.
-    fn turned(&self, peak: &Peak, time: i64, frame: i64, frames: Range<usize>) -> Option<u8> {
+    /// `time`, which is nearest to the middle of `frame`.
+    fn turned(&self, peak: &Peak, time: TimeSteps, frame: i64, frames: Range<usize>) -> Option<u8> {
         let frame = usize::try_from(frame).ok().filter(|frame| frames.contains(frame))?;
-        let bin = (usize::from(peak.bin) + STEPS as usize / 2) / STEPS as usize;
+        let bin = peak.bin.nearest_bin();
         let phase = *self.rows[frame * self.bins..][..self.bins].get(bin)?;
-        let late = time - frame as i64 * i64::from(STEPS);
-        Some(self.advance.of(phase, bin, peak.bin, late as i32).wrapping_sub(peak.phase))
+        let late = time - TimeSteps::from_frames(frame as i64);
+        Some(self.advance.of(phase, bin, peak.bin, late).wrapping_sub(peak.phase))
     }
 }
 
@@ -169,12 +173,11 @@ mod tests {
     }
 
     /// The definition, written down as it reads: in floating point, all pairs.
-    fn naive(query: &Phases, peaks: &[Peak], offset_steps: i64, frames: usize) -> f64 {
+    fn naive(query: &Phases, peaks: &[Peak], offset: TimeSteps, frames: usize) -> f64 {
         let first_bin = Config::default().stft.first_bin() as f64;
         let turns: Vec<(f64, f64, f64)> = (peaks.iter())
             .filter_map(|p| {
-                let (time, bin) =
-                    ((i64::from(p.time) - offset_steps) as f64 / 16.0, f64::from(p.bin) / 16.0);
+                let (time, bin) = ((p.time - offset).0 as f64 / 16.0, f64::from(p.bin.0) / 16.0);
                 let (frame, cell) = ((time + 1e-9).round(), (bin + 1e-9).round());
                 if !(0.0..frames as f64).contains(&frame) {
                     return None;
@@ -207,11 +210,11 @@ mod tests {
         let frames = clip.levels().frames();
         let mut random = rng(4);
         for i in 0..30 {
-            let offset = if i == 0 { 1600 } else { (random() * 10_000.0) as i64 };
+            let offset = TimeSteps(if i == 0 { 1600 } else { (random() * 10_000.0) as i64 });
             let found = clip.phases().deviations(track.peaks(), offset, 0..usize::MAX);
             let want = naive(clip.phases(), track.peaks(), offset, frames);
             // Advances are rounded to 1/256 of a turn.
-            assert!((f64::from(found) - want).abs() < 0.15, "{offset}: {found}, {want}");
+            assert!((f64::from(found) - want).abs() < 0.15, "{offset:?}: {found}, {want}");
         }
     }
 
@@ -224,7 +227,7 @@ mod tests {
             (0..clip.len()).map(|i| early(i) - 0.3 * at(i, 901) + 0.2 * at(i, 1733)).collect()
         };
         let (track, clip) = pair(5.0, channel);
-        let at = |offset| clip.phases().deviations(track.peaks(), offset, 0..usize::MAX);
+        let at = |offset| clip.phases().deviations(track.peaks(), TimeSteps(offset), 0..usize::MAX);
         assert!(at(1600) > 8.0, "{}", at(1600));
         let elsewhere = (0..20).map(|i| at(3000 + 71 * i)).fold(0.0, f32::max);
         assert!(elsewhere < 5.0, "{elsewhere}");
@@ -239,17 +242,21 @@ mod tests {
             let rows = noise(150 * config.bins(), seed);
             let rows = rows.iter().map(|x| (x * 127.0) as i8 as u8).collect();
             let phases = Phases::new(rows, &config);
-            found.push(phases.deviations(track.peaks(), 97 * seed as i64, 0..usize::MAX));
+            let offset = TimeSteps(97 * seed as i64);
+            found.push(phases.deviations(track.peaks(), offset, 0..usize::MAX));
         }
         let mean = found.iter().sum::<f32>() / 40.0;
         let variance = found.iter().map(|x| x * x).sum::<f32>() / 40.0;
         assert!(mean.abs() < 0.6 && (0.5..1.7).contains(&variance), "{mean} {variance}");
         // A frequency that no spectrogram has, as files may hold it.
-        let high: Vec<Peak> = track.peaks().iter().map(|p| Peak { bin: u16::MAX, ..*p }).collect();
+        let high = |p: &Peak| Peak { bin: BinSteps(u16::MAX), ..*p };
+        let high: Vec<Peak> = track.peaks().iter().map(high).collect();
         let few = &track.peaks()[..5];
         let phases = Phases::new(vec![0; 150 * config.bins()], &config);
-        assert!(phases.deviations(&high, 0, 0..usize::MAX).abs() < f32::EPSILON);
-        assert!(phases.deviations(few, 0, 0..usize::MAX).abs() < f32::EPSILON);
-        assert!(phases.deviations(track.peaks(), i64::MIN / 2, 0..9).abs() < f32::EPSILON);
+        assert!(phases.deviations(&high, TimeSteps(0), 0..usize::MAX).abs() < f32::EPSILON);
+        assert!(phases.deviations(few, TimeSteps(0), 0..usize::MAX).abs() < f32::EPSILON);
+        assert!(
+            phases.deviations(track.peaks(), TimeSteps(i64::MIN / 2), 0..9).abs() < f32::EPSILON
+        );
     }
 }

@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn peak(contrast_db: u8) -> Peak {
-        Peak { time: 0, bin: 0, contrast: 4 * contrast_db, rank: 0, level: 195, phase: 0 }
+        Peak { contrast: 4 * contrast_db, level: 195, ..Peak::default() }
     }
 
     /// The definition, written down as it reads.

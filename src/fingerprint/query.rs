@@ -10,9 +10,9 @@ use crate::evidence::quality::{Moments, Traits};
 use crate::fingerprint::Fingerprint;
 use crate::landmark::{Landmark, pair_all};
 use crate::packing::check_order;
-use crate::peaks::{Peak, STEPS, kept};
+use crate::peaks::Peak;
 use crate::spectrogram::{Frame, HANN_NOISE_BANDWIDTH_BINS};
-use crate::units::ConfigId;
+use crate::units::{ConfigId, TimeSteps};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -152,9 +152,9 @@ impl Query {
         if expected != found {
             return Err(Error::ConfigMismatch { expected, found });
         }
-        let from = frames.start.saturating_mul(STEPS);
-        let inside = |peak: &&Peak| frames.contains(&kept::frame(peak));
-        let shifted = |peak: &Peak| Peak { time: peak.time.saturating_sub(from), ..*peak };
+        let from = TimeSteps::of_frame(frames.start);
+        let inside = |peak: &&Peak| frames.contains(&peak.time.nearest_frame());
+        let shifted = |peak: &Peak| Peak { time: peak.time.since(from), ..*peak };
         let peaks = fingerprint.peaks().iter().filter(inside).map(shifted).collect();
         let hops = f64::from(frames.end.saturating_sub(frames.start).saturating_sub(1));
         let duration_s = hops * config.stft.hop_s() + config.stft.window_s();
@@ -274,9 +274,9 @@ fn check_parts(
     if let Err(e) = check_order(peaks) {
         return wrong(e.to_string());
     }
-    let beyond = |p: &&Peak| p.time as usize / STEPS as usize >= frames;
+    let beyond = |p: &&Peak| p.time.whole_frame() as usize >= frames;
     if let Some(peak) = peaks.iter().find(beyond) {
-        return wrong(format!("a peak in frame {} of {frames}", peak.time / STEPS));
+        return wrong(format!("a peak in frame {} of {frames}", peak.time.whole_frame()));
     }
     Ok(frames)
 }

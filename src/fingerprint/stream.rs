@@ -7,7 +7,7 @@ use crate::landmark::pair_all;
 use crate::peaks::{Peak, PeakPicker};
 use crate::resample::Resampler;
 use crate::spectrogram::Stft;
-use crate::units::{STEPS, SampleRate};
+use crate::units::{SampleRate, TimeSteps};
 
 /// Input is resampled in pieces of this length.
 const PIECE_SAMPLES: usize = 1 << 14;
@@ -146,7 +146,7 @@ impl QueryStream {
     fn forget(&mut self) {
         let frames = self.clip.frames() - self.most_frames - FORGOTTEN_FRAMES;
         self.clip.forget(frames);
-        let begin = (self.counted - self.clip.frames() as u32) * STEPS;
+        let begin = TimeSteps::of_frame(self.counted - self.clip.frames() as u32);
         // Refined times may be out of order by a frame, which does no harm here.
         let gone = self.peaks.partition_point(|p| p.time < begin);
         self.peaks.drain(..gone);
@@ -154,7 +154,8 @@ impl QueryStream {
         if self.counted > COUNTED_FRAMES.max(2 * needed) {
             let later = self.counted - needed;
             self.picker.count_from(later);
-            self.peaks.iter_mut().for_each(|peak| peak.time -= later * STEPS);
+            let begin = TimeSteps::of_frame(later);
+            self.peaks.iter_mut().for_each(|peak| peak.time = peak.time.since(begin));
             self.counted -= later;
             self.uncounted += u64::from(later);
         }
@@ -209,13 +210,13 @@ impl QueryStream {
 
     /// The peaks of the last frames, if the stream ended here, in the order of their frames.
     fn last_peaks(&self, frames: usize) -> Vec<Peak> {
-        let begin = (self.counted - frames as u32) * STEPS;
+        let begin = TimeSteps::of_frame(self.counted - frames as u32);
         let mut peaks = self.peaks.clone();
         // The last of them still wait for what may outrank them.
         self.picker.clone().finish(|peak| peaks.push(peak));
         peaks.retain_mut(|peak| {
             let inside = peak.time >= begin;
-            peak.time = peak.time.saturating_sub(begin);
+            peak.time = peak.time.since(begin);
             inside
         });
         peaks

@@ -8,7 +8,7 @@ use crate::fingerprint::Fingerprint;
 use crate::search::{Span, SpeedRange};
 use crate::store::Index;
 use crate::tags::TrackInfo;
-use crate::units::TrackId;
+use crate::units::{TimeSteps, TrackId};
 use std::fmt;
 
 /// Stretches begin so far apart.
@@ -142,9 +142,8 @@ pub fn compare(
             if !known {
                 for found in joiner.find(a.peaks(), start_s, at_others, &none)? {
                     let at = joiner.aligner.steps(found.at_s);
-                    let on = |line: &Line| line.ratio * at + line.offset;
                     let is_known = |l: &Line| {
-                        (on(l) - on(&found.line)).abs() < 16.0
+                        l.apart(found.line, at) < TimeSteps(16.0)
                             && (l.ratio - found.line.ratio).abs() < 1e-3
                     };
                     if lines.iter().any(is_known) {

@@ -7,7 +7,7 @@ use crate::landmark::{Landmark, pair_all};
 use crate::peaks::{Peak, STEPS};
 use crate::search::{MatchConfig, SpeedRange, rarest};
 use crate::store::{Reader, Store};
-use crate::units::TrackId;
+use crate::units::{TimeSteps, TrackId};
 use std::ops::Range;
 
 /// Length of a stretch in seconds.
@@ -18,7 +18,7 @@ const RUNG: f64 = 0.008;
 const RANK: u8 = 2;
 /// with so many targets each. At other speeds, they end at this bin.
 const FAN_OUT: usize = 2;
-const HIGHEST_BIN: u32 = 256;
+const HIGHEST_BIN: usize = 256;
 /// Of their landmarks, the rarest that hold so many votes count, in a collection of any size.
 const VOTES: u64 = 30_000;
 /// Candidates that are looked at.
@@ -97,12 +97,12 @@ impl<'s, S: Store + ?Sized> Joiner<'s, S> {
         at_others: bool,
         skip: &dyn Fn(TrackId) -> bool,
     ) -> Result<Vec<Found>> {
-        let from = self.aligner.steps(start_s).max(0.0);
-        let to = self.aligner.steps(start_s + STRETCH_S).max(0.0);
-        let first = peaks.partition_point(|p| f64::from(p.time) < from);
-        let end = peaks.partition_point(|p| f64::from(p.time) < to);
-        let from = from as u32;
-        let shifted = |p: &Peak| Peak { time: p.time - from.min(p.time), ..*p };
+        let from = self.aligner.steps(start_s).0.max(0.0);
+        let to = self.aligner.steps(start_s + STRETCH_S).0.max(0.0);
+        let first = peaks.partition_point(|p| f64::from(p.time.0) < from);
+        let end = peaks.partition_point(|p| f64::from(p.time.0) < to);
+        let from = TimeSteps(from as u32);
+        let shifted = |p: &Peak| Peak { time: p.time.since(from), ..*p };
         let stretch: Vec<Peak> = peaks[first..end.max(first)].iter().map(shifted).collect();
         if stretch.len() < 16 {
             return Ok(Vec::new());
@@ -115,7 +115,7 @@ impl<'s, S: Store + ?Sized> Joiner<'s, S> {
         let weight = LEAST_RUNG_SHARE * heaviest / landmarks.len().max(1) as f64;
         for &ratio in self.rungs.iter().filter(|_| at_others) {
             let scaled = self.aligner.scaled(&strong, ratio);
-            let low = |p: &&Peak| u32::from(p.bin) < HIGHEST_BIN * STEPS;
+            let low = |p: &&Peak| p.bin.whole_bin() < HIGHEST_BIN;
             let low: Vec<Peak> = scaled.iter().filter(low).copied().collect();
             let landmarks = pair_all(&low, &self.config.landmarks, FAN_OUT);
             let least = weight * landmarks.len() as f64;
@@ -128,7 +128,7 @@ impl<'s, S: Store + ?Sized> Joiner<'s, S> {
             .into_iter()
             .map(|(track, line, agreement): (TrackId, Line, f64)| {
                 // From the stretch's own time to the recording's.
-                let offset = line.offset - line.ratio * f64::from(from);
+                let offset = line.offset - line.ratio * f64::from(from.0);
                 Found { track, line: Line { offset, ..line }, at_s, agreement }
             })
             .collect())
@@ -147,7 +147,7 @@ impl<'s, S: Store + ?Sized> Joiner<'s, S> {
             return Ok(0.0);
         }
         let block_steps = f64::from(self.config.block_frames() * STEPS);
-        let length = f64::from(stretch.last().map_or(0, |p| p.time)) * ratio / block_steps;
+        let length = f64::from(stretch.last().map_or(0, |p| p.time.0)) * ratio / block_steps;
         let all = rarest(self.store, landmarks, &self.search, VOTES, MOST)?;
         let heaviest = f64::from(all.first().map_or(0, |c| c.weight));
         let least = least.max(LEAST_SHARE * heaviest);
@@ -170,7 +170,8 @@ impl<'s, S: Store + ?Sized> Joiner<'s, S> {
                 let excerpt = excerpted.excerpt;
                 let rough = candidate.block as f64 + 1.0 - f64::from(excerpt.first_block);
                 let rough = Line { ratio, offset: rough * block_steps };
-                let line = self.aligner.find(stretch, &excerpt.peaks, rough, 1.25 * block_steps);
+                let slack = TimeSteps(1.25 * block_steps);
+                let line = self.aligner.find(stretch, &excerpt.peaks, rough, slack);
                 if let Some(line) = line {
                     let agreement = self.aligner.agreement(stretch, &excerpt.peaks, line);
                     found.push((excerpt.track, line, agreement));

@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::peaks::{Peak, STEPS};
 use crate::search::Span;
+use crate::units::{BinSteps, TimeSteps};
 
 /// Steps of a peak's time or frequency as a number.
 const STEP: f64 = STEPS as f64;
@@ -11,7 +12,7 @@ const STEP: f64 = STEPS as f64;
 mod extending;
 mod parts;
 
-/// `t_b = ratio · t_a + offset`, in steps; frequencies of `a` are `ratio` times those of `b`. So `ratio` is the
+/// `t_b = ratio · t_a + offset`, in [`TimeSteps`]; frequencies of `a` are `ratio` times those of `b`. So `ratio` is the
 /// speed of `a` as a multiple of that of `b`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Line {
@@ -20,6 +21,16 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// The time in `b` that goes with one in `a`.
+    pub fn at(self, time: TimeSteps<f64>) -> TimeSteps<f64> {
+        TimeSteps(self.ratio * time.0 + self.offset)
+    }
+
+    /// How far two lines are apart at a time in `a`.
+    pub fn apart(self, other: Self, time: TimeSteps<f64>) -> TimeSteps<f64> {
+        TimeSteps((self.at(time).0 - other.at(time).0).abs())
+    }
+
     /// The same, from the other side.
     pub fn reversed(self) -> Self {
         Self { ratio: 1.0 / self.ratio, offset: -self.offset / self.ratio }
@@ -44,7 +55,7 @@ pub(super) struct Part {
     pub evidence: f64,
 }
 
-/// Half-widths of the window in which a peak is looked for, in steps.
+/// Half-widths of the window in which a peak is looked for, in [`TimeSteps`] and [`BinSteps`].
 #[derive(Clone, Copy)]
 struct Reach {
     time: f64,
@@ -79,39 +90,42 @@ impl Aligner {
         self.hop_s
     }
 
-    /// Steps from the first frame's centre to a time.
-    pub fn steps(&self, time_s: f64) -> f64 {
-        (time_s - self.first_frame_s) / self.hop_s * STEP
+    /// A time as peaks have it.
+    pub fn steps(&self, time_s: f64) -> TimeSteps<f64> {
+        TimeSteps::from_seconds(time_s - self.first_frame_s, self.hop_s)
     }
 
-    pub fn seconds(&self, steps: f64) -> f64 {
-        steps / STEP * self.hop_s + self.first_frame_s
+    /// A time as peaks have it, in seconds.
+    pub fn seconds(&self, time: TimeSteps<f64>) -> f64 {
+        time.0 / STEP * self.hop_s + self.first_frame_s
     }
 
     /// The time in `b`, in seconds, that goes with one in `a`.
     pub fn across_s(&self, line: Line, time_s: f64) -> f64 {
-        self.seconds(line.ratio * self.steps(time_s) + line.offset)
+        self.seconds(line.at(self.steps(time_s)))
     }
 
     /// The peaks of `a` as they would be, if it were played as fast as `b`.
     pub fn scaled(&self, peaks: &[Peak], ratio: f64) -> Vec<Peak> {
         let scale = |p: &Peak| {
-            let time = f64::from(p.time) * ratio;
-            let bin = (f64::from(p.bin) + self.first_bin) / ratio - self.first_bin;
+            let time = f64::from(p.time.0) * ratio;
+            let bin = (f64::from(p.bin.0) + self.first_bin) / ratio - self.first_bin;
             let fits = (0.0..f64::from(u16::MAX)).contains(&bin) && time < f64::from(u32::MAX);
-            fits.then_some(Peak { time: time.round() as u32, bin: bin.round() as u16, ..*p })
+            let (time, bin) = (TimeSteps(time.round() as u32), BinSteps(bin.round() as u16));
+            fits.then_some(Peak { time, bin, ..*p })
         };
         peaks.iter().filter_map(scale).collect()
     }
 
     /// The line on which a stretch of `a` goes together with `b`, roughly known: its ratio to half a per cent,
-    /// its offset to `slack` steps.
-    pub fn find(&self, a: &[Peak], b: &[Peak], rough: Line, slack: f64) -> Option<Line> {
+    /// its offset to `slack`.
+    pub fn find(&self, a: &[Peak], b: &[Peak], rough: Line, slack: TimeSteps<f64>) -> Option<Line> {
+        let slack = slack.0;
         let exact = rough.ratio == 1.0;
         let cell = if exact { STEP } else { 2.0 * STEP };
         let cells = (2.0 * slack / cell).ceil() as usize + 2;
         let mut counts = vec![0u32; cells];
-        let middle = a.get(a.len() / 2)?.time;
+        let middle = a.get(a.len() / 2)?.time.0;
         let rough_bin = if exact { 8.0 } else { 12.0 };
         self.visit(a, b, rough, Reach { time: slack, bin: rough_bin }, !exact, |pa, pb, dt, _| {
             let _ = (pa, pb);
@@ -162,7 +176,7 @@ impl Aligner {
             let (fa, fb) = (self.frequency(&a[i]), self.frequency(&b[j]));
             ab += fa * fb;
             aa += fb * fb;
-            errors.push(f64::from(b[j].time) - line.ratio * f64::from(a[i].time) - line.offset);
+            errors.push(f64::from(b[j].time.0) - line.ratio * f64::from(a[i].time.0) - line.offset);
         }
         let ratio = if fixed { line.ratio } else { ab / aa };
         let error = median(&mut errors);
@@ -171,7 +185,7 @@ impl Aligner {
     }
 
     fn frequency(&self, peak: &Peak) -> f64 {
-        f64::from(peak.bin) + self.first_bin
+        f64::from(peak.bin.0) + self.first_bin
     }
 
     /// Calls `each` with peaks of `a` and `b` that are close on a line, and how far they are apart.
@@ -191,15 +205,15 @@ impl Aligner {
             if low && f > 256.0 * STEP {
                 continue;
             }
-            let t = line.ratio * f64::from(pa.time) + line.offset;
-            while b.get(first).is_some_and(|p| f64::from(p.time) < t - reach.time) {
+            let t = line.ratio * f64::from(pa.time.0) + line.offset;
+            while b.get(first).is_some_and(|p| f64::from(p.time.0) < t - reach.time) {
                 first += 1;
             }
-            let near = b[first..].iter().take_while(|p| f64::from(p.time) <= t + reach.time);
+            let near = b[first..].iter().take_while(|p| f64::from(p.time.0) <= t + reach.time);
             for (j, pb) in near.enumerate() {
                 let df = self.frequency(pb) - f;
                 if df.abs() <= reach.bin {
-                    each(i, first + j, f64::from(pb.time) - t, df);
+                    each(i, first + j, f64::from(pb.time.0) - t, df);
                 }
             }
         }

@@ -7,7 +7,7 @@ use super::pipeline::lock;
 use crate::error::Result;
 use crate::search::{Span, SpeedRange};
 use crate::store::TrackEntry;
-use crate::units::TrackId;
+use crate::units::{TimeSteps, TrackId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -71,14 +71,13 @@ pub(super) fn repeats(library: &Library, options: &RepeatOptions) -> Result<Vec<
             for found in joiner.find(&own.peaks, start_s, false, &|_| false)? {
                 let Some(&j) = number.get(&found.track) else { continue };
                 let at = joiner.aligner.steps(found.at_s);
-                let on = |line: &Line| line.ratio * at + line.offset;
                 let known = lines.entry(j).or_default();
                 let shift_s = joiner.aligner.across_s(found.line, found.at_s) - found.at_s;
                 // Of two directions, one is enough.
                 if j < i
                     || (j == i && shift_s < SELF_S)
                     || known.len() >= MOST_LINES
-                    || known.iter().any(|l| (on(l) - on(&found.line)).abs() < 24.0)
+                    || known.iter().any(|l| l.apart(found.line, at) < TimeSteps(24.0))
                 {
                     continue;
                 }

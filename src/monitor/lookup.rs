@@ -6,14 +6,13 @@ use crate::error::Result;
 use crate::evidence::PlaceEvidence;
 use crate::evidence::peaks::{FrameEvidence, LevelMap};
 use crate::fingerprint::Query;
-use crate::peaks::STEPS;
 use crate::search::{
     Alignment, LEAD, Law, Match, MatchConfig, PlacedPeak, Playback, Span, Verified, excerpt_under,
-    first_bin_steps, on_clip, search, share_of,
+    first_bin, on_clip, search, share_of,
 };
 use crate::spectrogram::Axes;
 use crate::store::{Store, Totals, TrackEntry};
-use crate::units::TrackId;
+use crate::units::{TimeSteps, TrackId};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -119,7 +118,7 @@ impl<'s, S: Store + ?Sized> Lookup<'s, S> {
             return Ok(None);
         }
         let stft = &self.totals.config.stft;
-        let peaks = on_clip(&alignment, &frames, first_bin_steps(&self.totals.config));
+        let peaks = on_clip(&alignment, &frames, first_bin(&self.totals.config));
         let peaks_z = levels.weigh(&peaks, LEAD, frames.clone()).deviations();
         let mut verified = Verified {
             alignment,
@@ -154,7 +153,7 @@ impl<'s, S: Store + ?Sized> Lookup<'s, S> {
         let Some(alignment) = self.alignment(line, begin_s, frames.end)? else {
             return Ok(vec![FrameEvidence::default(); frames.len()]);
         };
-        let peaks = on_clip(&alignment, &frames, first_bin_steps(&self.totals.config));
+        let peaks = on_clip(&alignment, &frames, first_bin(&self.totals.config));
         Ok(levels.by_frame(&peaks, LEAD, frames))
     }
 
@@ -201,9 +200,9 @@ impl<'s, S: Store + ?Sized> Lookup<'s, S> {
         let Some(alignment) = self.alignment(line, begin_s, levels.frames())? else {
             return Ok(Vec::new());
         };
-        let mut peaks = on_clip(&alignment, frames, first_bin_steps(&self.totals.config));
-        let at = |frame: usize| frame as i64 * i64::from(STEPS) + LEAD;
-        peaks.retain(|p| (at(frames.start)..at(frames.end)).contains(&i64::from(p.time)));
+        let mut peaks = on_clip(&alignment, frames, first_bin(&self.totals.config));
+        let at = |frame: usize| TimeSteps::from_frames(frame as i64) + LEAD;
+        peaks.retain(|p| (at(frames.start)..at(frames.end)).contains(&p.time.into()));
         Ok(PlacedPeak::all(levels, &peaks))
     }
 
@@ -217,15 +216,15 @@ impl<'s, S: Store + ?Sized> Lookup<'s, S> {
         let axes = &self.axes;
         // Frame 0 is centred half a window after the beginning, in the clip as in the track.
         let offset_s = line.reference_at(begin_s) + (line.speed - 1.0) * axes.first_frame_s;
-        let offset_steps = (offset_s / axes.hop_s * f64::from(STEPS)).round() as i64;
+        let offset = TimeSteps::from_seconds(offset_s, axes.hop_s).round();
         let blocks = self.store.blocks_of(&[line.track])?.into_iter().next().unwrap_or_default();
         let in_track = (frames as f64 * line.speed).ceil() as usize;
-        let excerpt = excerpt_under(self.store, &self.totals, &blocks, offset_steps, in_track)?;
+        let excerpt = excerpt_under(self.store, &self.totals, &blocks, offset, in_track)?;
         Ok(excerpt.map(|excerpt| Alignment {
             excerpt,
-            offset_steps,
+            offset,
             votes: 0,
-            pivot_steps: 0,
+            pivot: TimeSteps(0),
             playback: Playback { tempo: line.speed, pitch: line.pitch },
         }))
     }

@@ -14,6 +14,7 @@
 use crate::config::Config;
 use crate::peaks::{Peak, STEPS};
 use crate::spectrogram::PhaseAdvance;
+use crate::units::{BinSteps, TimeSteps};
 
 const HALF_FRAME: u32 = STEPS / 2;
 /// Times are kept in steps of this many sixteenths,
@@ -26,8 +27,8 @@ const CONTRAST_STEP: u8 = 16;
 const LEVEL_STEP: u8 = 12;
 const PHASE_STEP: u8 = 32;
 
-/// Steps of time in a frame.
-pub(crate) const TIME_STEPS: u32 = STEPS / TIME_STEP;
+/// Times in a frame.
+pub(crate) const TIMES: u32 = STEPS / TIME_STEP;
 pub(crate) const CONTRASTS: u32 = 8;
 /// A power of two.
 pub(crate) const LEVELS: u32 = 16;
@@ -45,7 +46,7 @@ pub(crate) struct Kept {
 /// A peak in steps of what is kept of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Steps {
-    /// From half a frame before the middle of its [`frame`], below [`TIME_STEPS`].
+    /// From half a frame before the middle of the frame nearest to it, below [`TIMES`].
     pub time: u32,
     pub bin: u32,
     /// From the least that a peak has, below [`CONTRASTS`].
@@ -77,10 +78,10 @@ impl Kept {
     /// The peak as it is kept. Its phase is that at the time and of the frequency that are kept. Doing it
     /// again changes nothing.
     pub fn round(&self, peak: &Peak) -> Peak {
-        let kept = self.peak(&self.steps(peak), frame(peak));
-        let middle = i64::from(frame(peak)) * i64::from(STEPS);
-        let turned =
-            |peak: &Peak| self.advance.turned(peak.bin, (i64::from(peak.time) - middle) as i32);
+        let frame = peak.time.nearest_frame();
+        let kept = self.peak(&self.steps(peak), frame);
+        let middle = TimeSteps::from_frames(frame.into());
+        let turned = |peak: &Peak| self.advance.turned(peak.bin, peak.time - middle);
         let phase = peak.phase.wrapping_sub(turned(peak)).wrapping_add(turned(&kept));
         Peak { phase: phase / PHASE_STEP * PHASE_STEP + PHASE_STEP / 2, ..kept }
     }
@@ -92,12 +93,12 @@ impl Kept {
         peaks.sort_by_key(order);
     }
 
-    /// All of a peak but its [`frame`].
+    /// All of a peak but the frame that it is nearest to.
     pub fn steps(&self, peak: &Peak) -> Steps {
         let contrast = peak.contrast.saturating_sub(self.least_contrast) / CONTRAST_STEP;
         Steps {
-            time: (peak.time.saturating_add(HALF_FRAME) % STEPS) / TIME_STEP,
-            bin: (peak.bin.min(self.last_bin) / BIN_STEP).into(),
+            time: (peak.time.0.saturating_add(HALF_FRAME) % STEPS) / TIME_STEP,
+            bin: (peak.bin.0.min(self.last_bin) / BIN_STEP).into(),
             contrast: u32::from(contrast).min(CONTRASTS - 1),
             rank: peak.rank.min(self.last_rank).into(),
             level: u32::from((u8::MAX - peak.level) / LEVEL_STEP).min(LEVELS - 1),
@@ -108,12 +109,12 @@ impl Kept {
     /// The peak of a frame that steps stand for. Frequencies and ranks that no peak has are taken for the nearest.
     #[inline(always)]
     pub fn peak(&self, steps: &Steps, frame: u32) -> Peak {
-        let time = frame.wrapping_mul(STEPS).wrapping_add(steps.time % TIME_STEPS * TIME_STEP);
+        let time = frame.wrapping_mul(STEPS).wrapping_add(steps.time % TIMES * TIME_STEP);
         let contrast = (steps.contrast as u8).wrapping_mul(CONTRAST_STEP) | (CONTRAST_STEP / 2);
         let level = (steps.level as u8).wrapping_mul(LEVEL_STEP).wrapping_add(LEVEL_STEP / 2);
         Peak {
-            time: time.saturating_sub(HALF_FRAME),
-            bin: steps.bin.min((self.last_bin / BIN_STEP).into()) as u16 * BIN_STEP,
+            time: TimeSteps(time.saturating_sub(HALF_FRAME)),
+            bin: BinSteps(steps.bin.min((self.last_bin / BIN_STEP).into()) as u16 * BIN_STEP),
             contrast: self.least_contrast.saturating_add(contrast),
             rank: steps.rank.min(self.last_rank.into()) as u8,
             level: u8::MAX - level,
@@ -122,15 +123,9 @@ impl Kept {
     }
 }
 
-/// The frame that a peak is nearest to.
-#[inline]
-pub(crate) fn frame(peak: &Peak) -> u32 {
-    peak.time.saturating_add(HALF_FRAME) / STEPS
-}
-
 /// What kept peaks are in the order of.
-pub(crate) fn order(peak: &Peak) -> (u32, u16, u32) {
-    (frame(peak), peak.bin, peak.time)
+pub(crate) fn order(peak: &Peak) -> (u32, BinSteps, TimeSteps<u32>) {
+    (peak.time.nearest_frame(), peak.bin, peak.time)
 }
 
 #[cfg(test)]
@@ -141,8 +136,8 @@ mod tests {
     fn peaks() -> impl Strategy<Value = Peak> {
         let fields = (any::<u32>(), 0u16..14_200, any::<[u8; 4]>());
         fields.prop_map(|(time, bin, [contrast, rank, level, phase])| Peak {
-            time,
-            bin,
+            time: TimeSteps(time),
+            bin: BinSteps(bin),
             contrast,
             rank,
             level,
@@ -157,11 +152,12 @@ mod tests {
             let kept = Kept::new(&config);
             let round = kept.round(&peak);
             prop_assert_eq!(kept.round(&round), round);
-            prop_assert_eq!(kept.peak(&kept.steps(&round), frame(&round)), round);
-            prop_assert_eq!(frame(&round), frame(&peak));
-            prop_assert!(round.time.abs_diff(peak.time) < 16 && round.bin.abs_diff(peak.bin) < 90);
-            if peak.time < u32::MAX - 16 && peak.bin < 883 * 16 {
-                prop_assert!(round.time.abs_diff(peak.time) <= 1 && round.bin.abs_diff(peak.bin) <= 3);
+            prop_assert_eq!(kept.peak(&kept.steps(&round), round.time.nearest_frame()), round);
+            prop_assert_eq!(round.time.nearest_frame(), peak.time.nearest_frame());
+            let (late, high) = (round.time.abs_diff(peak.time), round.bin.abs_diff(peak.bin));
+            prop_assert!(late < TimeSteps(16) && high < BinSteps(90));
+            if peak.time < TimeSteps(u32::MAX - 16) && peak.bin < BinSteps(883 * 16) {
+                prop_assert!(late <= TimeSteps(1) && high <= BinSteps(3));
             }
             if (24..=24 + 127).contains(&peak.contrast) {
                 prop_assert!(round.contrast.abs_diff(peak.contrast) <= 8);

@@ -2,6 +2,7 @@ use super::*;
 use crate::Config;
 use crate::spectrogram::{Spectrogram, Stft};
 use crate::testing::{music, noise, rng};
+use crate::units::{BinSteps, TimeSteps};
 use proptest::prelude::*;
 
 fn pick(samples: &[f32], config: &Config) -> Vec<Peak> {
@@ -67,8 +68,8 @@ fn brute_force(samples: &[f32], config: &Config) -> Vec<Peak> {
             let dt = refine(level(t - 1, b), level(t, b), level(t + 1, b));
             let db = refine(level(t, b - 1), level(t, b), level(t, b + 1));
             Peak {
-                time: (t as f32 * 16.0 + (dt * 16.0).round()) as u32,
-                bin: ((b as f32 + db) * 16.0).round() as u16,
+                time: TimeSteps((t as f32 * 16.0 + (dt * 16.0).round()) as u32),
+                bin: BinSteps(((b as f32 + db) * 16.0).round() as u16),
                 contrast: (contrast * 4.0).min(255.0) as u8,
                 rank: stronger.count().min(255) as u8,
                 level: (255.0 + 2.0 * level(t, b)).round() as u8,
@@ -144,7 +145,10 @@ proptest! {
         // Rounding may move a peak by one step or swap two ranks, no more.
         prop_assert!(loud.len().abs_diff(quiet.len()) <= 1 + loud.len() / 200);
         let kept = loud.iter().filter(|l| {
-            quiet.iter().any(|q| q.time.abs_diff(l.time) <= 1 && q.bin.abs_diff(l.bin) <= 1)
+            quiet.iter().any(|q| {
+                let (late, high) = (q.time.abs_diff(l.time), q.bin.abs_diff(l.bin));
+                late <= TimeSteps(1) && high <= BinSteps(1)
+            })
         });
         prop_assert!(kept.count() * 200 >= loud.len() * 199);
     }

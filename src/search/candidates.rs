@@ -13,7 +13,10 @@ use crate::landmark::Landmark;
 use crate::peaks::STEPS;
 use crate::store::{Found, PostingList, Store, Totals};
 use std::hint::black_box;
-use std::ops::Range;
+
+pub(crate) use scope::Scope;
+
+mod scope;
 
 /// Weight of a landmark that stands in one block only. Sums of a cell stay below 2^16 mostly, and stop
 /// there.
@@ -39,59 +42,6 @@ pub struct Candidate {
     pub block: i64,
     /// Weight of the votes for it. Landmarks that stand in many blocks say little, and weigh less.
     pub weight: u32,
-}
-
-/// Which parts of the line count: all but those that were removed, or those of some tracks.
-#[derive(Debug)]
-pub(crate) struct Scope {
-    /// One bit for each block; none where all count.
-    bits: Vec<u64>,
-}
-
-impl Scope {
-    /// All that was not removed.
-    pub fn all(totals: &Totals) -> Self {
-        if totals.removed.is_empty() {
-            return Self { bits: Vec::new() };
-        }
-        let mut bits = vec![u64::MAX; words(totals.blocks)];
-        totals.removed.iter().for_each(|blocks| fill(&mut bits, blocks, false));
-        Self { bits }
-    }
-
-    /// Some stretches of the line only.
-    pub fn only(totals: &Totals, stretches: &[Range<u32>]) -> Self {
-        let mut bits = vec![0; words(totals.blocks).max(1)];
-        stretches.iter().for_each(|blocks| fill(&mut bits, blocks, true));
-        Self { bits }
-    }
-
-    /// All but some stretches of it.
-    pub fn without(mut self, totals: &Totals, stretches: &[Range<u32>]) -> Self {
-        if self.bits.is_empty() {
-            self.bits = vec![u64::MAX; words(totals.blocks)];
-        }
-        stretches.iter().for_each(|blocks| fill(&mut self.bits, blocks, false));
-        self
-    }
-
-    #[inline]
-    fn has(&self, block: u32) -> bool {
-        let word = self.bits.get(block as usize / 64);
-        self.bits.is_empty() || word.is_some_and(|word| word >> (block % 64) & 1 == 1)
-    }
-}
-
-fn words(blocks: u32) -> usize {
-    (blocks as usize).div_ceil(64)
-}
-
-fn fill(bits: &mut [u64], blocks: &Range<u32>, value: bool) {
-    let end = (blocks.end as usize).min(64 * bits.len());
-    for block in blocks.start as usize..end {
-        let bit = 1 << (block % 64);
-        bits[block / 64] = if value { bits[block / 64] | bit } else { bits[block / 64] & !bit };
-    }
 }
 
 /// Proposes places: the stretches of a store's line on which most weight of a clip's landmarks agrees,
@@ -144,7 +94,7 @@ impl<'s> Votes<'s> {
     /// and cost most.
     pub fn new(landmarks: &[Landmark], found: &'s [Found<'s>], totals: &Totals, most: u64) -> Self {
         let block_steps = totals.config.block_frames() * STEPS;
-        let last = landmarks.iter().map(|l| l.time).max().unwrap_or(0);
+        let last = landmarks.iter().map(|l| l.time.0).max().unwrap_or(0);
         let lead = last / block_steps + 1;
         let same_hash = |a: &Found<'_>, b: &Found<'_>| a.list.of == b.list.of;
         let groups: Vec<(&[Found<'_>], u32)> = (found.chunk_by(same_hash))
@@ -162,7 +112,7 @@ impl<'s> Votes<'s> {
                 continue;
             };
             // By how many blocks the middle of a block is after the landmark's time, rounded down.
-            let before = (landmark.time + block_steps / 2 - 1) / block_steps;
+            let before = (landmark.time.0 + block_steps / 2 - 1) / block_steps;
             let vote = Vote { shift: lead - before, weight };
             lists.extend(group.iter().map(|found| (&found.list, vote)));
             votes += u64::from(len);
@@ -323,6 +273,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::testing::rng;
+    use crate::units::{BinSteps, TimeSteps};
     use std::sync::Arc;
 
     const BLOCK_STEPS: i64 = 32 * STEPS as i64;
@@ -343,7 +294,7 @@ mod tests {
             let weight = (256.0 / (1.0 + len as f32 / 4.0).sqrt() + 0.5) as u32;
             for block in f.list.blocks().filter(|block| present(*block)) {
                 let middle = i64::from(block) * BLOCK_STEPS + BLOCK_STEPS / 2;
-                let time = i64::from(landmarks[f.landmark as usize].time);
+                let time = i64::from(landmarks[f.landmark as usize].time.0);
                 let sum = cells.entry((middle - time).div_euclid(BLOCK_STEPS)).or_default();
                 *sum = (*sum + weight).min(u16::MAX.into());
             }
@@ -367,7 +318,12 @@ mod tests {
         for round in 0..30 {
             let blocks = 1500;
             let landmarks: Vec<Landmark> = (0..40)
-                .map(|_| Landmark { time: number(9000), bin: 0, delta_bin: 0, delta_time: 0 })
+                .map(|_| Landmark {
+                    time: TimeSteps(number(9000)),
+                    bin: BinSteps(0),
+                    delta_bin: BinSteps(0),
+                    delta_time: TimeSteps(0),
+                })
                 .collect();
             let mut found = Vec::new();
             for landmark in 0..40 {

@@ -6,7 +6,6 @@ use super::law::Law;
 use super::matches::{Match, Span};
 use super::ranking::{Judged, Ranked, judge, rank};
 use crate::error::{Error, Result};
-use crate::units::STEPS;
 use std::cmp::Ordering;
 
 /// Places of which a search weighs all evidence: the strongest by their peaks. Only these can be matches.
@@ -90,18 +89,17 @@ fn stronger(a: &Place, b: &Place) -> Ordering {
 }
 
 fn in_order(a: &Place, b: &Place) -> Ordering {
-    let place = |p: &Place| (p.part, p.track, p.offset_steps);
+    let place = |p: &Place| (p.part, p.track, p.offset);
     place(a).cmp(&place(b))
 }
 
 pub(super) fn describe(findings: &[Findings], ranked: &Ranked<'_>) -> Option<Match> {
-    let Place { part, track, offset_steps, tempo, pitch, votes, .. } = *ranked.place;
+    let Place { part, track, offset, tempo, pitch, votes, .. } = *ranked.place;
     let part_of = findings.get(part as usize)?;
     let clip = &part_of.clip;
     let track = part_of.track(track)?;
     // Frame 0 is centred half a window after the beginning, in the clip as in the track.
-    let offset_s =
-        offset_steps as f64 / f64::from(STEPS) * clip.hop_s - (tempo - 1.0) * clip.first_frame_s;
+    let offset_s = offset.seconds(clip.hop_s) - (tempo - 1.0) * clip.first_frame_s;
     let query = clip.span(&ranked.place.frames);
     Some(Match {
         part: part as usize,

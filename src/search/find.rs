@@ -1,6 +1,6 @@
 //! One search of one store: from a query to places with their evidence.
 
-use super::alignment::{Alignment, LEAD, first_bin_steps, on_clip};
+use super::alignment::{Alignment, LEAD, first_bin, on_clip};
 use super::candidates::{Candidate, Scope, Votes};
 use super::config::{MatchConfig, TrackFilter};
 use super::decision::{Gathered, RETUNED, SIGNIFICANT, WEIGHED};
@@ -286,7 +286,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
             glanced.into_iter().map(|(_, alignment)| verify(self.query, alignment.clone()));
         let mut verified: Vec<Verified> = refined.collect();
         sort(&mut verified);
-        verified.dedup_by_key(|v| (v.alignment.excerpt.track, v.alignment.offset_steps));
+        verified.dedup_by_key(|v| (v.alignment.excerpt.track, v.alignment.offset));
         verified.truncate(depth.weighed);
         if verified.first().is_none_or(|best| best.strength < depth.least_z) {
             return Ok(Vec::new());
@@ -300,7 +300,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
     fn with_all_evidence(&self, mut v: Verified) -> Verified {
         let excerpt = v.alignment.excerpt.clone();
         let first_bin = self.totals.config.stft.first_bin();
-        v.add_evidence(self.query, &excerpt.peaks, v.alignment.offset_steps, first_bin);
+        v.add_evidence(self.query, &excerpt.peaks, v.alignment.offset, first_bin);
         v
     }
 
@@ -310,7 +310,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         // The choice among so many speeds is chance's, too.
         let choices = (1.0 + ladder::assumed(config.speed) as f64).log10();
         let frames = 0..query.levels().frames();
-        let peaks = on_clip(&alignment, &frames, first_bin_steps(&totals.config));
+        let peaks = on_clip(&alignment, &frames, first_bin(&totals.config));
         let evidence = query.levels().weigh(&peaks, LEAD, frames);
         let mut v = locate(query, alignment, &peaks, LEAD, &evidence);
         v.add_evidence(query, &peaks, LEAD, totals.config.stft.first_bin());
@@ -334,11 +334,10 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         looked_at: u64,
         tuned: Vec<(Verified, bool)>,
     ) -> Findings {
-        let first_bin_steps = first_bin_steps(&self.totals.config);
+        let first_bin = first_bin(&self.totals.config);
         let plain = verified.iter().map(|v| (v, false));
         let tuned = tuned.iter().map(|(v, from_ladder)| (v, *from_ladder));
-        let place =
-            |(v, from_ladder)| findings::Place::new(self.query, v, first_bin_steps, from_ladder);
+        let place = |(v, from_ladder)| findings::Place::new(self.query, v, first_bin, from_ladder);
         Findings {
             clip: Clip::new(self.query, self.totals),
             frames: self.totals.frames,
@@ -371,9 +370,9 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         certain: bool,
     ) -> Result<Vec<(Verified, bool)>> {
         let Self { store, totals, scope, query, config } = self;
-        let first_bin_steps = first_bin_steps(&totals.config);
+        let first_bin = first_bin(&totals.config);
         let retune = |v: &Verified| {
-            let tuned = tuning::retune(query, v.alignment.clone(), config.speed, first_bin_steps);
+            let tuned = tuning::retune(query, v.alignment.clone(), config.speed, first_bin);
             tuned.map(|alignment| (self.weigh_tuned(alignment), false)).collect::<Vec<_>>()
         };
         // Sub-fingerprints may agree where the peaks, at another pitch or tempo, do not.
@@ -392,7 +391,7 @@ impl<S: Store + ?Sized> Finder<'_, S> {
         let mut tuned: Vec<_> = verified.iter().take(RETUNED).flat_map(retune).collect();
         if !found {
             let rungs = ladder::ladder(*store, totals, scope, query, config)?;
-            let rungs = tuning::tune(query, rungs, first_bin_steps).into_iter();
+            let rungs = tuning::tune(query, rungs, first_bin).into_iter();
             tuned.extend(rungs.map(|alignment| (self.weigh_tuned(alignment), true)));
         }
         Ok(tuned)

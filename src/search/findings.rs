@@ -13,7 +13,7 @@ use crate::peaks::Peak;
 use crate::sealed::{self, Kind};
 use crate::spectrogram::Axes;
 use crate::store::{Totals, TrackEntry};
-use crate::units::{ConfigId, STEPS, TrackId};
+use crate::units::{BinSteps, ConfigId, TimeSteps, TrackId};
 use bincode::{Decode, Encode};
 use std::ops::Range;
 
@@ -114,7 +114,8 @@ pub(crate) struct Place {
     /// Which of several findings it is of.
     pub part: u32,
     pub track: TrackId,
-    pub offset_steps: i64,
+    /// Time in the track at which the clip begins.
+    pub offset: TimeSteps,
     pub tempo: f64,
     pub pitch: f64,
     /// Frames of the clip in which the evidence is found.
@@ -134,8 +135,8 @@ pub(crate) struct Place {
 /// A peak of a track as the clip would show it.
 #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
 pub(crate) struct PlacedPeak {
-    pub time: u32,
-    pub bin: u16,
+    pub time: TimeSteps<u32>,
+    pub bin: BinSteps,
     /// Whether the clip has it.
     pub stands: bool,
 }
@@ -154,15 +155,15 @@ impl PlacedPeak {
 }
 
 impl Place {
-    pub fn new(query: &Query, v: &Verified, first_bin_steps: f64, from_ladder: bool) -> Self {
+    pub fn new(query: &Query, v: &Verified, first_bin: BinSteps<f64>, from_ladder: bool) -> Self {
         let frames = query.levels().frames();
-        let laid = on_clip(&v.alignment, &(0..frames), first_bin_steps);
+        let laid = on_clip(&v.alignment, &(0..frames), first_bin);
         let peaks = PlacedPeak::all(query.levels(), &laid);
         let Playback { tempo, pitch } = v.alignment.playback;
         Self {
             part: 0,
             track: v.alignment.excerpt.track,
-            offset_steps: v.alignment.offset_steps,
+            offset: v.alignment.offset,
             tempo,
             pitch,
             frames: v.frames.start as u32..v.frames.end as u32,
@@ -190,9 +191,9 @@ impl Place {
 
     /// The peaks that fall on some frames of the clip.
     pub fn peaks_within(&self, frames: &Range<u32>) -> impl Iterator<Item = &PlacedPeak> + Clone {
-        let at = |frame: u32| i64::from(frame) * i64::from(STEPS) + LEAD;
+        let at = |frame: u32| TimeSteps::from_frames(frame.into()) + LEAD;
         let times = at(frames.start)..at(frames.end);
-        self.peaks.iter().filter(move |p| times.contains(&i64::from(p.time)))
+        self.peaks.iter().filter(move |p| times.contains(&p.time.into()))
     }
 }
 

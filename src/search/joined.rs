@@ -4,7 +4,6 @@ use super::config::MatchConfig;
 use super::matches::{Match, Span};
 use crate::error::{Error, Result};
 use crate::fingerprint::{Fingerprint, Fingerprinter, Query};
-use crate::peaks::kept;
 use crate::store::Store;
 use crate::units::TrackId;
 use std::collections::HashSet;
@@ -32,7 +31,8 @@ pub fn search_fingerprint(
 ) -> Result<Vec<Match>> {
     let analysis = store.totals()?.config;
     // Not by its duration, which comes from outside.
-    let frames = fingerprint.peaks().iter().map(kept::frame).max().unwrap_or(0) + 1;
+    let frames = fingerprint.peaks().iter().map(|peak| peak.time.nearest_frame());
+    let frames = frames.max().unwrap_or(0) + 1;
     let hop_s = analysis.stft.hop_s();
     let in_frames = |seconds: f64| (seconds / hop_s) as u32;
     let most = in_frames(Fingerprinter::DEFAULT_MAX_QUERY_S - 1.0);

@@ -11,7 +11,7 @@
 //! makes use, mostly stay within their cells and the neighbours probed at an error of 0.4 %. The
 //! ratios in between are tried when the best alignments of all rungs are tuned.
 
-use super::alignment::{Alignment, first_bin_steps};
+use super::alignment::{Alignment, first_bin};
 use super::candidates::{Candidate, Scope, Votes};
 use super::config::{MatchConfig, SpeedRange};
 use super::places::{ClipPeaks, excerpts};
@@ -22,6 +22,7 @@ use crate::fingerprint::Query;
 use crate::landmark::{Landmark, pair_all};
 use crate::peaks::{Peak, STEPS};
 use crate::store::{Store, Totals};
+use crate::units::{BinSteps, TimeSteps};
 use std::cmp::Reverse;
 
 /// On the ladder, anchors end here: above, a rung's error is too many bins.
@@ -103,20 +104,20 @@ fn at_track_speed(
     config: &Config,
 ) -> (Vec<Peak>, Vec<Landmark>) {
     let steps = f64::from(STEPS);
-    let first_bin = first_bin_steps(config);
+    let first_bin = first_bin(config).0;
     let highest = f64::from(HIGHEST_ANCHOR_HZ / config.stft.bin_hz()) * steps - first_bin;
     let zone = f64::from(config.landmarks.max_df_bins) * steps;
     let end = config.stft.bins() as f64 * steps;
     let scaled = |p: &Peak| {
-        let bin = ((f64::from(p.bin) + first_bin) / playback.pitch - first_bin).round();
-        let time = (f64::from(p.time) * playback.tempo).round() as u32;
-        (0.0..end).contains(&bin).then_some(Peak { time, bin: bin as u16, ..*p })
+        let bin = ((f64::from(p.bin.0) + first_bin) / playback.pitch - first_bin).round();
+        let time = TimeSteps((f64::from(p.time.0) * playback.tempo).round() as u32);
+        (0.0..end).contains(&bin).then_some(Peak { time, bin: BinSteps(bin as u16), ..*p })
     };
     let peaks: Vec<Peak> = query.peaks().iter().filter_map(scaled).collect();
     let low: Vec<Peak> =
-        peaks.iter().copied().filter(|p| f64::from(p.bin) < highest + zone).collect();
+        peaks.iter().copied().filter(|p| f64::from(p.bin.0) < highest + zone).collect();
     let mut landmarks = pair_all(&low, &config.landmarks, LADDER_FAN_OUT);
-    landmarks.retain(|l| f64::from(l.bin) <= highest);
+    landmarks.retain(|l| f64::from(l.bin.0) <= highest);
     (peaks, landmarks)
 }
 
@@ -156,20 +157,17 @@ mod tests {
         let (tempo, pitch) = (1.06, 0.94);
         let (_, landmarks) = at_track_speed(&query, Playback { tempo, pitch }, &config);
         assert!(landmarks.len() > 100);
-        let first = first_bin_steps(&config);
+        let first = first_bin(&config).0;
         for l in &landmarks {
-            for (time, bin) in [
-                (l.time, i32::from(l.bin)),
-                (l.time + u32::from(l.delta_time), i32::from(l.bin) + i32::from(l.delta_bin)),
-            ] {
+            for (time, bin) in [(l.time, l.bin), l.target()] {
                 let stands = query.peaks().iter().any(|p| {
-                    (f64::from(p.time) * tempo - f64::from(time)).abs() <= 0.5
-                        && ((f64::from(p.bin) + first) / pitch - first - f64::from(bin)).abs()
+                    (f64::from(p.time.0) * tempo - f64::from(time.0)).abs() <= 0.5
+                        && ((f64::from(p.bin.0) + first) / pitch - first - f64::from(bin.0)).abs()
                             <= 0.5
                 });
                 assert!(stands, "{l:?}");
             }
-            assert!(f64::from(l.bin) + first <= 1000.0 / f64::from(config.stft.bin_hz()) * 16.0);
+            assert!(f64::from(l.bin.0) + first <= 1000.0 / f64::from(config.stft.bin_hz()) * 16.0);
         }
     }
 }

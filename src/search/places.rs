@@ -11,19 +11,19 @@ use super::candidates::Candidate;
 use super::playback::Playback;
 use crate::config::Config;
 use crate::error::Result;
-use crate::peaks::{Peak, STEPS};
+use crate::peaks::Peak;
 use crate::store::{Excerpt, Excerpted, Store, Totals};
+use crate::units::{BinSteps, TimeSteps};
+use histogram::{BIN_WIDTH, LANES, Measured, Scratch};
 use std::ops::Range;
 use std::sync::Arc;
 
+mod histogram;
+
 /// Peaks are of one frequency if they are no farther apart than this.
-const REACH_STEPS: u16 = 10;
-/// Width of a bin of the histogram.
-const BIN_STEPS: i64 = 2 * STEPS as i64;
+const REACH: BinSteps = BinSteps(10);
 /// Places taken of each candidate, at most: where beats repeat, several agree.
 const PLACES: usize = 4;
-/// Places with a smaller share of the votes of the candidate's best are not taken.
-const LEAST_SHARE: f32 = 0.7;
 /// Frames on either side of the clip whose peaks are wanted as well.
 const MARGIN_FRAMES: f64 = 16.0;
 
@@ -51,23 +51,23 @@ pub(crate) fn excerpts(
     Ok(placed)
 }
 
-/// What lies under a clip of so many frames that begins at `offset_steps` of the track in `blocks` of the
+/// What lies under a clip of so many frames that begins at `offset` of the track in `blocks` of the
 /// line; `None` where nothing does.
 pub(crate) fn excerpt_under(
     store: &(impl Store + ?Sized),
     totals: &Totals,
     blocks: &Range<u32>,
-    offset_steps: i64,
+    offset: TimeSteps,
     frames: usize,
 ) -> Result<Option<Arc<Excerpt>>> {
-    let block_steps = i64::from(totals.config.block_frames() * STEPS);
-    let margin = MARGIN_FRAMES as i64 * i64::from(STEPS);
-    let block = |steps: i64| {
-        let block = i64::from(blocks.start).saturating_add(steps.div_euclid(block_steps));
+    let block_length = block_length(&totals.config);
+    let margin = TimeSteps::from_frames(MARGIN_FRAMES as i64);
+    let block = |time: TimeSteps| {
+        let block = i64::from(blocks.start).saturating_add(time.0.div_euclid(block_length.0));
         block.clamp(blocks.start.into(), blocks.end.into()) as u32
     };
-    let end = offset_steps + frames as i64 * i64::from(STEPS) + margin;
-    let wanted = block(offset_steps - margin)..block(end + block_steps);
+    let end = offset + TimeSteps::from_frames(frames as i64) + margin;
+    let wanted = block(offset - margin)..block(end + block_length);
     if wanted.is_empty() {
         return Ok(None);
     }
@@ -76,15 +76,19 @@ pub(crate) fn excerpt_under(
     Ok(own.next().map(Arc::new))
 }
 
+fn block_length(config: &Config) -> TimeSteps {
+    TimeSteps::from_frames(config.block_frames().into())
+}
+
 /// The peaks of a clip by their frequencies, as the track's own would stand at the track's speed.
 pub(crate) struct ClipPeaks {
-    /// Their times in the order of their frequencies, and [`LANES`] more that are no peaks'.
+    /// Their times, in [`TimeSteps`], in the order of their frequencies, and [`LANES`] more that are no peaks'.
     times: Vec<u32>,
     /// For each frequency, how many of the peaks are below what is near to it: see
     /// [`near`](Self::near).
     below: Vec<u32>,
     /// The time of the last of them.
-    last: u32,
+    last: TimeSteps,
     frames: f64,
     pub playback: Playback,
 }
@@ -92,19 +96,19 @@ pub(crate) struct ClipPeaks {
 impl ClipPeaks {
     /// Takes the peaks of a clip of so many frames, with their coordinates at the track's speed.
     pub fn new(peaks: &[Peak], frames: usize, playback: Playback) -> Self {
-        let mut peaks: Vec<(u16, u32)> = peaks.iter().map(|p| (p.bin, p.time)).collect();
+        let mut peaks: Vec<(u16, u32)> = peaks.iter().map(|p| (p.bin.0, p.time.0)).collect();
         peaks.sort_unstable();
         // As many are below each frequency as there are places for it in the order.
         let mut below = Vec::new();
         for (at, &(bin, _)) in peaks.iter().enumerate() {
-            let end = usize::from(bin) + usize::from(REACH_STEPS) + 1;
+            let end = usize::from(bin) + usize::from(REACH.0) + 1;
             if below.len() < end {
                 below.resize(end, at as u32);
             }
         }
         below.push(peaks.len() as u32);
         let mut times: Vec<u32> = peaks.into_iter().map(|(_, time)| time).collect();
-        let last = times.iter().copied().max().unwrap_or_default();
+        let last = TimeSteps(times.iter().copied().max().unwrap_or_default().into());
         times.extend([0; LANES]);
         Self { times, below, last, frames: frames as f64, playback }
     }
@@ -127,174 +131,55 @@ impl ClipPeaks {
         config: &Config,
         scratch: &'a mut Scratch,
     ) -> impl Iterator<Item = Alignment> + 'a {
-        let block_steps = i64::from(config.block_frames() * STEPS);
+        let block_length = block_length(config);
         // In the track's time. A posting is half a block from the middle of its block at most, so votes
         // for the cells may be of places so much before and behind.
         let block = candidate.block - i64::from(excerpt.first_block);
-        let least = block * block_steps - block_steps / 2;
-        let bins = (3 * block_steps / BIN_STEPS) as usize;
+        let least = block_length * block - TimeSteps(block_length.0 / 2);
+        let bins = (3 * block_length.0 / BIN_WIDTH.0) as usize;
         scratch.collect(self, &excerpt.peaks, least, bins);
         let excerpt = excerpt.clone();
         scratch.best(PLACES).into_iter().map(move |bin| {
-            let (votes, offset_steps, pivot_steps) = scratch.measure(bin);
+            let Measured { votes, offset, time } = scratch.measure(bin);
             Alignment {
                 excerpt: excerpt.clone(),
-                offset_steps: least + offset_steps,
+                offset: least + offset,
                 votes,
-                pivot_steps: (pivot_steps as f64 / self.playback.tempo) as i64,
+                pivot: TimeSteps((time.0 as f64 / self.playback.tempo) as i64),
                 playback: self.playback,
             }
         })
     }
 
     /// Those of a track's peaks that may be the clip's, if that begins at one of these times.
-    fn under<'p>(&self, peaks: &'p [Peak], begins: Range<i64>) -> &'p [Peak] {
+    fn under<'p>(&self, peaks: &'p [Peak], begins: Range<TimeSteps>) -> &'p [Peak] {
         // Refined times may stand before their neighbour's by a frame.
-        let frame = i64::from(STEPS);
-        let first = peaks.partition_point(|p| i64::from(p.time) < begins.start - frame);
-        let end = begins.end + i64::from(self.last) + frame;
-        let len = peaks[first..].partition_point(|p| i64::from(p.time) < end);
+        let begin = begins.start - TimeSteps::FRAME;
+        let first = peaks.partition_point(|p| TimeSteps::from(p.time) < begin);
+        let end = begins.end + self.last + TimeSteps::FRAME;
+        let len = peaks[first..].partition_point(|p| TimeSteps::from(p.time) < end);
         &peaks[first..first + len]
     }
 
-    /// Which of the peaks are of nearly the frequency `bin_steps`.
+    /// Which of the peaks are of nearly the frequency `bin`.
     #[inline(always)]
-    fn near(&self, bin_steps: u16) -> Range<u32> {
+    fn near(&self, bin: BinSteps) -> Range<u32> {
         let last = self.below.len() - 1;
         let below = |at: usize| self.below[at.min(last)];
-        let bin = usize::from(bin_steps);
-        below(bin)..below(bin + 2 * usize::from(REACH_STEPS) + 1)
-    }
-}
-
-/// Votes that are made side by side.
-const LANES: usize = 4;
-
-fn make_longer<T: Copy + Default>(items: &mut Vec<T>, len: usize) {
-    if items.len() < len {
-        items.resize(len, T::default());
-    }
-}
-
-/// A pair of a peak of the track and one of the clip.
-#[derive(Clone, Copy, Default)]
-struct Vote {
-    /// The difference of their times, from the least that comes into question.
-    offset: u32,
-    /// The time in the clip.
-    time: u32,
-}
-
-/// A peak of the track, and the clip's of nearly its frequency.
-#[derive(Clone, Copy, Default)]
-struct Near {
-    start: u32,
-    end: u32,
-    /// Its time, from the least offset that comes into question.
-    late: u32,
-}
-
-/// The histogram of one candidate.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    /// An empty one before the first and behind the last.
-    bins: Vec<Bin>,
-    /// Votes in each bin and its two neighbours.
-    sums: Vec<u32>,
-    near: Vec<Near>,
-    votes: Vec<Vote>,
-}
-
-/// Some votes.
-#[derive(Clone, Copy, Default)]
-struct Bin {
-    votes: u32,
-    /// Sum of their offsets,
-    offsets: u64,
-    /// and of their times in the clip.
-    times: u64,
-}
-
-impl Scratch {
-    fn collect(&mut self, clip: &ClipPeaks, peaks: &[Peak], least: i64, bins: usize) {
-        let end = (bins as i64 * BIN_STEPS) as u32;
-        let peaks = clip.under(peaks, least..least + i64::from(end));
-        // No branch depends on a peak: whether it has others near is anyone's guess. So all is written, and
-        // what does not count is overwritten by what comes next.
-        make_longer(&mut self.near, peaks.len());
-        let near = &mut self.near[..peaks.len()];
-        let (mut some, mut most) = (0, LANES);
-        for peak in peaks {
-            let Range { start, end } = clip.near(peak.bin);
-            // Offsets below 0 are beyond the end when they have no sign.
-            let late = (i64::from(peak.time) - least) as u32;
-            near[some] = Near { start, end, late };
-            some += usize::from(start < end);
-            most += (end - start) as usize;
-        }
-        make_longer(&mut self.votes, most);
-        let votes = &mut self.votes[..most];
-        let mut len = 0;
-        for &Near { start, end: last, late } in &near[..some] {
-            for first in (start..last).step_by(LANES) {
-                let times = clip.times.get(first as usize..);
-                let times = times.and_then(<[u32]>::first_chunk::<LANES>);
-                for (at, &time) in (first..).zip(times.into_iter().flatten()) {
-                    let offset = late.wrapping_sub(time);
-                    votes[len] = Vote { offset, time };
-                    len += usize::from((at < last) & (offset < end));
-                }
-            }
-        }
-        self.bins.clear();
-        self.bins.resize(bins + 2, Bin::default());
-        let bins = &mut self.bins[1..];
-        for &Vote { offset, time } in &votes[..len] {
-            let bin = &mut bins[offset as usize / BIN_STEPS as usize];
-            bin.votes += 1;
-            bin.offsets += u64::from(offset);
-            bin.times += u64::from(time);
-        }
-    }
-
-    /// The fullest bins, with their neighbours, of which no two overlap; those without a vote left out.
-    fn best(&mut self, most: usize) -> Vec<usize> {
-        let mut best: Vec<(u32, usize)> = Vec::with_capacity(most);
-        self.sums.clear();
-        self.sums.extend(self.bins.windows(3).map(|w| w[0].votes + w[1].votes + w[2].votes));
-        while best.len() < most {
-            let sum = self.sums.iter().copied().fold(0, u32::max);
-            let fullest = best.first().map_or(sum, |first| first.0);
-            if sum == 0 || (sum as f32) < LEAST_SHARE * fullest as f32 {
-                break;
-            }
-            // Of equal ones the first.
-            let Some(bin) = self.sums.iter().position(|&other| other == sum) else { break };
-            best.push((sum, bin));
-            let end = (bin + 3).min(self.sums.len());
-            self.sums[bin.saturating_sub(2)..end].fill(0);
-        }
-        best.into_iter().map(|(_, bin)| bin).collect()
-    }
-
-    /// Number of the votes in a bin and its neighbours, their mean offset, and the mean of their times in the clip.
-    fn measure(&self, bin: usize) -> (u32, i64, u64) {
-        let of_all = |of: fn(&Bin) -> u64| self.bins[bin..bin + 3].iter().map(of).sum::<u64>();
-        let votes = of_all(|bin| bin.votes.into());
-        let number = votes.max(1);
-        let (offsets, times) = (of_all(|bin| bin.offsets), of_all(|bin| bin.times));
-        (votes as u32, (offsets / number) as i64, times / number)
+        let bin = usize::from(bin.0);
+        below(bin)..below(bin + 2 * usize::from(REACH.0) + 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::histogram::LEAST_SHARE;
     use super::*;
     use crate::testing::rng;
     use crate::units::TrackId;
 
     fn peak(time: u32, bin: u16) -> Peak {
-        Peak { time, bin, contrast: 40, rank: 0, level: 195, phase: 0 }
+        Peak { time: TimeSteps(time), bin: BinSteps(bin), contrast: 40, ..Peak::default() }
     }
 
     /// A track of random peaks, and a clip that has every third of them and as many others.
@@ -306,13 +191,13 @@ mod tests {
         let mut peaks: Vec<Peak> = (0..4000)
             .map(|_| peak(number(3000.0 * 16.0) as u32, number(14_000.0) as u16))
             .collect();
-        peaks.sort_by_key(|p| (p.time / 16, p.bin));
+        peaks.sort_by_key(|p| (p.time.whole_frame(), p.bin));
         for round in 0..40 {
             let offset = 16 * 400 + number(2000.0 * 16.0) as u32;
-            let inside = |p: &&Peak| (offset..offset + 160 * 16).contains(&p.time);
+            let inside = |p: &&Peak| (offset..offset + 160 * 16).contains(&p.time.0);
             let right = peaks.iter().filter(inside).step_by(3);
             let mut clip: Vec<Peak> = right
-                .map(|p| peak(p.time - offset + round % 16, p.bin + number(5.0) as u16))
+                .map(|p| peak(p.time.0 - offset + round % 16, p.bin.0 + number(5.0) as u16))
                 .collect();
             for _ in 0..clip.len() {
                 clip.push(peak(number(160.0 * 16.0) as u32, number(14_000.0) as u16));
@@ -321,14 +206,13 @@ mod tests {
             let first_block = 70;
             let excerpt = Excerpt::new(TrackId(3), first_block, 3000, peaks.clone(), 0, Vec::new());
             // Any candidate that votes of this place may be for.
-            let steps = f64::from(config.block_frames() * STEPS);
-            let exact = f64::from(offset) / steps + f64::from(first_block);
+            let exact = f64::from(offset) / block_length(&config).0 as f64 + f64::from(first_block);
             let block = (exact - 2.5).ceil() as i64 + i64::from(round % 3);
             let candidate = Candidate { block, weight: 1 };
             let mut scratch = Scratch::default();
             let mut found = clip.locate(&candidate, &Arc::new(excerpt), &config, &mut scratch);
             let best = found.next().unwrap();
-            let off = best.offset_steps - i64::from(offset) + i64::from(round % 16);
+            let off = best.offset.0 - i64::from(offset) + i64::from(round % 16);
             assert!(off.abs() <= 32, "{off} at {exact}, {candidate:?}");
             assert!(best.votes >= 10);
         }
@@ -338,13 +222,13 @@ mod tests {
     fn naive(clip: &[Peak], track: &[Peak], least: i64, bins: i64) -> Vec<(u32, i64, i64)> {
         let pairs = clip.iter().flat_map(|c| track.iter().map(move |t| (c, t)));
         let votes: Vec<(i64, i64)> = pairs
-            .filter(|(c, t)| c.bin.abs_diff(t.bin) <= REACH_STEPS)
-            .map(|(c, t)| (i64::from(t.time) - i64::from(c.time), i64::from(c.time)))
-            .filter(|(offset, _)| (0..bins * BIN_STEPS).contains(&(offset - least)))
+            .filter(|(c, t)| c.bin.abs_diff(t.bin) <= REACH)
+            .map(|(c, t)| (i64::from(t.time.0) - i64::from(c.time.0), i64::from(c.time.0)))
+            .filter(|(offset, _)| (0..bins * BIN_WIDTH.0).contains(&(offset - least)))
             .collect();
         let of_bin = |bin: i64| {
             let around = bin - 1..=bin + 1;
-            let inside = move |v: &&(i64, i64)| around.contains(&((v.0 - least) / BIN_STEPS));
+            let inside = move |v: &&(i64, i64)| around.contains(&((v.0 - least) / BIN_WIDTH.0));
             votes.iter().filter(inside).copied().collect::<Vec<_>>()
         };
         let mut taken: Vec<i64> = Vec::new();
@@ -372,7 +256,7 @@ mod tests {
     #[test]
     fn places_agree_with_their_definition() {
         let config = Config::default();
-        let block_steps = i64::from(config.block_frames() * STEPS);
+        let block_steps = i64::from(config.block_frames()) * 16;
         let mut random = rng(17);
         let mut scratch = Scratch::default();
         for round in 0..60 {
@@ -381,7 +265,7 @@ mod tests {
                 let mut peaks: Vec<Peak> = (0..n)
                     .map(|_| peak((random() * frames * 16.0) as u32, (random() * highest) as u16))
                     .collect();
-                peaks.sort_by_key(|p| (p.time + 8) / 16);
+                peaks.sort_by_key(|p| p.time.nearest_frame());
                 peaks
             };
             let (track, clip) = (peaks(40 * round, 900.0), peaks(11 * round, 160.0));
@@ -389,9 +273,9 @@ mod tests {
             let excerpt = Excerpt::new(TrackId(0), 0, 900, track.clone(), 0, Vec::new());
             let clip_peaks = ClipPeaks::new(&clip, 160, Playback::UNCHANGED);
             let found = clip_peaks.locate(&candidate, &Arc::new(excerpt), &config, &mut scratch);
-            let found: Vec<_> = found.map(|a| (a.votes, a.offset_steps, a.pivot_steps)).collect();
+            let found: Vec<_> = found.map(|a| (a.votes, a.offset.0, a.pivot.0)).collect();
             let least = candidate.block * block_steps - block_steps / 2;
-            assert_eq!(found, naive(&clip, &track, least, 3 * block_steps / BIN_STEPS), "{round}");
+            assert_eq!(found, naive(&clip, &track, least, 3 * block_steps / 32), "{round}");
         }
     }
 

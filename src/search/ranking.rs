@@ -3,7 +3,7 @@
 use super::findings::{Clip, Place, PlacedPeak};
 use super::law::Law;
 use super::matches::Span;
-use crate::units::STEPS;
+use crate::units::{BinSteps, TimeSteps};
 use std::ops::Range;
 
 /// This share of a strength is nearly as much.
@@ -148,14 +148,15 @@ pub(crate) fn share_of<'p>(
     others: impl Iterator<Item = &'p PlacedPeak>,
 ) -> f64 {
     let others: Vec<&PlacedPeak> = others.collect();
-    let reach = i64::from(STEPS);
+    let two_frames = TimeSteps::from_frames(2);
     let (mut all, mut shared) = (0usize, 0usize);
     for p in peaks {
-        let time = i64::from(p.time);
-        let first = others.partition_point(|o| i64::from(o.time) < time - 2 * reach);
-        let mut near = others[first..].iter().take_while(|o| i64::from(o.time) <= time + 2 * reach);
+        let time = TimeSteps::from(p.time);
+        let first = others.partition_point(|o| TimeSteps::from(o.time) < time - two_frames);
+        let near = others[first..].iter();
+        let mut near = near.take_while(|o| TimeSteps::from(o.time) <= time + two_frames);
         let found = near.any(|o| {
-            (i64::from(o.time) - time).abs() <= reach && o.bin.abs_diff(p.bin) <= STEPS as u16
+            (o.time - time).abs() <= TimeSteps::FRAME && o.bin.abs_diff(p.bin) <= BinSteps::BIN
         });
         all += 1;
         shared += usize::from(found);
@@ -194,10 +195,10 @@ mod tests {
         let mut peaks: Vec<PlacedPeak> = (0..FRAMES)
             .step_by(2)
             .flat_map(|frame| {
-                let time = frame * STEPS + LEAD as u32;
+                let time = TimeSteps(TimeSteps::of_frame(frame).0 + LEAD.0 as u32);
                 voices.iter().map(move |voice| PlacedPeak {
                     time,
-                    bin: 1000 * voice + frame as u16,
+                    bin: BinSteps(1000 * voice + frame as u16),
                     stands: true,
                 })
             })
@@ -206,7 +207,7 @@ mod tests {
         Place {
             part: 0,
             track: TrackId(track),
-            offset_steps: 0,
+            offset: TimeSteps(0),
             tempo: 1.0,
             pitch: 1.0,
             frames: 0..FRAMES,
@@ -274,7 +275,7 @@ mod tests {
         );
         // Of the second one, the clip has the shared voice only.
         let mut shared = loops[1].clone();
-        shared.peaks.iter_mut().for_each(|p| p.stands = p.bin < 2000);
+        shared.peaks.iter_mut().for_each(|p| p.stands = p.bin < BinSteps(2000));
         assert_eq!(ranked(&[loops[0].clone(), shared]), [(1, None)]);
         // The same track for another part of the clip is another match, for the same part it is not.
         let mut halves = [place(1, 15.0, &[1]), place(1, 14.0, &[2])];

@@ -9,7 +9,8 @@ use crate::evidence::PlaceEvidence;
 use crate::evidence::missing::shortfall;
 use crate::evidence::peaks::Evidence;
 use crate::fingerprint::Query;
-use crate::peaks::{Peak, STEPS};
+use crate::peaks::Peak;
+use crate::units::TimeSteps;
 use std::ops::Range;
 
 /// An alignment with its evidence.
@@ -29,28 +30,29 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Adds the evidence beside that of the peaks. The clip begins at time `begin_steps` of `peaks`,
+    /// Adds the evidence beside that of the peaks. The clip begins at the time `begin` of `peaks`,
     /// the track's, at the clip's speed; `first_bin` is the analysis band's first.
     pub fn add_evidence(
         &mut self,
         query: &Query,
         peaks: &[Peak],
-        begin_steps: i64,
+        begin: TimeSteps,
         first_bin: usize,
     ) {
-        let Alignment { ref excerpt, offset_steps, playback, .. } = self.alignment;
+        let Alignment { ref excerpt, offset, playback, .. } = self.alignment;
         // The excerpt's sub-fingerprints are counted from its own first.
-        let first = i64::from(excerpt.first_sub_fingerprint) * (FRAMES * STEPS as usize) as i64;
+        let first = i64::from(excerpt.first_sub_fingerprint) * FRAMES as i64;
         let frames = || self.judged.clone();
         let Playback { tempo, pitch } = playback;
         let words = &excerpt.sub_fingerprints;
         let Calibration { dispersion, strength: model, .. } = query.calibration();
-        let (offset, per_word) = (offset_steps - first, dispersion.per_sub_fingerprint);
+        let (offset, per_word) =
+            (offset - TimeSteps::from_frames(first), dispersion.per_sub_fingerprint);
         let bands_z = query.bands().deviations(words, offset, (tempo, pitch), frames(), per_word);
         // Stretching does not keep phases.
         let phases_z = (playback == Playback::UNCHANGED)
-            .then(|| query.phases().deviations(peaks, begin_steps, frames()).into());
-        let missing = shortfall(query.levels(), peaks, begin_steps, frames(), first_bin);
+            .then(|| query.phases().deviations(peaks, begin, frames()).into());
+        let missing = shortfall(query.levels(), peaks, begin, frames(), first_bin);
         self.evidence = PlaceEvidence {
             peaks_z: self.evidence.peaks_z,
             bands_z: bands_z.into(),
@@ -83,7 +85,7 @@ pub fn strength_of(model: &StrengthModel, evidence: &PlaceEvidence) -> f64 {
 /// side.
 pub fn glance(query: &Query, alignment: &Alignment) -> f64 {
     let levels = query.levels();
-    let at = |places: i64| alignment.offset_steps + places * levels.widths().glance_steps;
+    let at = |places: i64| alignment.offset + levels.widths().glance * places;
     let whole = 0..levels.frames();
     let evidence = levels.weigh_all(&alignment.excerpt.peaks, &[at(-1), at(0), at(1)], &whole);
     evidence.iter().map(Evidence::deviations).fold(f64::NEG_INFINITY, f64::max)
@@ -93,36 +95,35 @@ pub fn glance(query: &Query, alignment: &Alignment) -> f64 {
 pub fn verify(query: &Query, alignment: Alignment) -> Verified {
     let excerpt = alignment.excerpt.clone();
     let (levels, peaks) = (query.levels(), &excerpt.peaks[..]);
-    let &Widths { refinements, refinement_steps, .. } = levels.widths();
-    let offsets: Vec<i64> = (-refinements..=refinements)
-        .map(|places| alignment.offset_steps + places * refinement_steps)
-        .collect();
+    let &Widths { refinements, refinement, .. } = levels.widths();
+    let offsets: Vec<TimeSteps> =
+        (-refinements..=refinements).map(|places| alignment.offset + refinement * places).collect();
     let evidence = levels.weigh_all(peaks, &offsets, &(0..levels.frames()));
     let refined = offsets.into_iter().zip(evidence);
-    let stronger =
-        |a: &(i64, Evidence), b: &(i64, Evidence)| a.1.deviations().total_cmp(&b.1.deviations());
-    let (offset_steps, evidence) = refined.max_by(stronger).unwrap_or_default();
-    locate(query, Alignment { offset_steps, ..alignment }, peaks, offset_steps, &evidence)
+    type Weighed = (TimeSteps, Evidence);
+    let stronger = |a: &Weighed, b: &Weighed| a.1.deviations().total_cmp(&b.1.deviations());
+    let (offset, evidence) = refined.max_by(stronger).unwrap_or_default();
+    locate(query, Alignment { offset, ..alignment }, peaks, offset, &evidence)
 }
 
 /// Finds the part of the clip by which an alignment is judged. This is the whole clip, or the stretch
 /// where the evidence is found if that is stronger even though there are many stretches to choose
-/// from. `evidence` is that of the whole clip, which begins at time `begin_steps` of `peaks`.
+/// from. `evidence` is that of the whole clip, which begins at the time `begin` of `peaks`.
 pub fn locate(
     query: &Query,
     alignment: Alignment,
     peaks: &[Peak],
-    begin_steps: i64,
+    begin: TimeSteps,
     evidence: &Evidence,
 ) -> Verified {
     let levels = query.levels();
     let whole = 0..levels.frames();
     let (mut peaks_z, mut judged) = (evidence.deviations(), whole.clone());
-    let frames = levels.extent(peaks, begin_steps).unwrap_or(whole.clone());
+    let frames = levels.extent(peaks, begin).unwrap_or(whole.clone());
     if frames.len() >= levels.widths().shortest_frames {
         let share = frames.len() as f64 / whole.len() as f64;
         let choices = 1.0 - 2.0 * share.log10();
-        let part = levels.weigh(peaks, begin_steps, frames.clone()).deviations();
+        let part = levels.weigh(peaks, begin, frames.clone()).deviations();
         let part = part - choices - query.calibration().strength.stretch_handicap;
         if part > peaks_z {
             (peaks_z, judged) = (part, frames.clone());
@@ -137,11 +138,12 @@ pub fn locate(
 /// the less of it does, the more easily chance fits what is left.
 fn overlap_choices(query: &Query, alignment: &Alignment) -> f64 {
     let frames = query.levels().frames() as f64;
-    let frame = |time: i64| {
-        (time - alignment.offset_steps) as f64 / f64::from(STEPS) / alignment.playback.tempo
+    let at = |track_frame: u32| {
+        let time = TimeSteps::from_frames(track_frame.into()) - alignment.offset;
+        time.in_frames() / alignment.playback.tempo
     };
-    let end = i64::from(alignment.excerpt.track_frames) * i64::from(STEPS);
-    let share = (frame(end).min(frames) - frame(0).max(0.0)).max(1.0) / frames;
+    let end = at(alignment.excerpt.track_frames);
+    let share = (end.min(frames) - at(0).max(0.0)).max(1.0) / frames;
     let handicap = query.calibration().strength.stretch_handicap;
     if share > 0.9 { 0.0 } else { 1.0 - 2.0 * share.log10() + handicap }
 }
@@ -149,7 +151,7 @@ fn overlap_choices(query: &Query, alignment: &Alignment) -> f64 {
 /// The strongest first. Equally strong ones are in the order of their tracks and times.
 pub fn sort(verified: &mut [Verified]) {
     verified.sort_by(|a, b| {
-        let place = |v: &Verified| (v.alignment.excerpt.track, v.alignment.offset_steps);
+        let place = |v: &Verified| (v.alignment.excerpt.track, v.alignment.offset);
         b.strength.total_cmp(&a.strength).then_with(|| place(a).cmp(&place(b)))
     });
 }

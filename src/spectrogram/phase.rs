@@ -1,13 +1,13 @@
 //! Phases of bins.
 
 use crate::config::StftConfig;
-use crate::units::STEPS;
+use crate::units::{BinSteps, STEPS, TimeSteps};
 
 /// Takes the phase of a bin of a frame to a partial's, at a time close by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct PhaseAdvance {
-    /// The analysis band's first bin in 1/[`STEPS`] of a bin.
-    first_bin_steps: i64,
+    /// The analysis band's first.
+    first_bin: BinSteps<i64>,
     hop: i64,
     window: i64,
 }
@@ -15,27 +15,26 @@ pub(crate) struct PhaseAdvance {
 impl PhaseAdvance {
     pub fn new(config: &StftConfig) -> Self {
         Self {
-            first_bin_steps: config.first_bin() as i64 * i64::from(STEPS),
+            first_bin: BinSteps(config.first_bin() as i64 * i64::from(STEPS)),
             hop: config.hop_samples as i64,
             window: config.window_samples as i64,
         }
     }
 
-    /// The phase of a partial at `bin_steps` (1/[`STEPS`] of a bin, from the band's first), `time_steps`
-    /// (1/[`STEPS`] of a frame) after the middle of a frame, from what [`Frame::phases`](super::Frame)
-    /// of this frame says of the bin `cell`, in which the partial is heard.
-    pub fn of(&self, phase: u8, cell: usize, bin_steps: u16, time_steps: i32) -> u8 {
+    /// The phase of a partial at the frequency `bin` from the band's first, `late` after the middle of a
+    /// frame, from what [`Frame::phases`](super::Frame) of this frame says of the bin `cell`, in which the
+    /// partial is heard.
+    pub fn of(&self, phase: u8, cell: usize, bin: BinSteps, late: TimeSteps) -> u8 {
         // Half a frame is half as many turns of a bin as its number.
-        let first_bin = self.first_bin_steps as usize / STEPS as usize;
+        let first_bin = self.first_bin.0 as usize / STEPS as usize;
         let to_middle = ((first_bin + cell) % 2 * 128) as u8;
-        phase.wrapping_add(to_middle).wrapping_add(self.turned(bin_steps, time_steps))
+        phase.wrapping_add(to_middle).wrapping_add(self.turned(bin, late))
     }
 
-    /// By how much a partial at `bin_steps` turns in `time_steps`.
-    pub fn turned(&self, bin_steps: u16, time_steps: i32) -> u8 {
+    /// By how much a partial at the frequency `bin` turns in the time `late`.
+    pub fn turned(&self, bin: BinSteps, late: TimeSteps) -> u8 {
         // A bin is a turn in a window, and there are 256 pairs of steps.
-        let bin_steps = self.first_bin_steps + i64::from(bin_steps);
-        let turned = bin_steps * i64::from(time_steps) * self.hop;
+        let turned = (self.first_bin.0 + i64::from(bin.0)) * late.0 * self.hop;
         (turned + self.window / 2).div_euclid(self.window) as u8
     }
 }
@@ -71,20 +70,21 @@ mod tests {
     fn a_tone_between_frames_and_bins_has_the_phase_that_it_advances_to() {
         let config = StftConfig::default();
         let advance = PhaseAdvance::new(&config);
-        for bin_steps in [0, 37, 4_005, 12_345] {
-            let bin = config.first_bin() as f64 + f64::from(bin_steps) / 16.0;
+        for steps in [0, 37, 4_005, 12_345] {
+            let bin = config.first_bin() as f64 + f64::from(steps) / 16.0;
             let turns = |sample: f64| bin * sample / config.window_samples as f64 + 0.3;
             let tone: Vec<f32> =
                 (0..4096).map(|i| (TAU * turns(f64::from(i))).cos() as f32).collect();
             let mut frame = 0;
             Stft::new(&config).unwrap().push(&tone, |found| {
                 let middle = 1024.0 + 256.0 * f64::from(frame);
-                for time_steps in -8..=8 {
-                    let cell = bin_steps as usize / 16;
-                    let phase = advance.of(found.phases[cell], cell, bin_steps, time_steps);
-                    let want = 256.0 * turns(middle + 16.0 * f64::from(time_steps));
+                for late in -8..=8 {
+                    let cell = steps as usize / 16;
+                    let (bin, time) = (BinSteps(steps), TimeSteps(late.into()));
+                    let phase = advance.of(found.phases[cell], cell, bin, time);
+                    let want = 256.0 * turns(middle + 16.0 * f64::from(late));
                     let off = (f64::from(phase) - want).rem_euclid(256.0);
-                    assert!(off.min(256.0 - off) < 1.5, "{bin_steps} {time_steps}: {off}");
+                    assert!(off.min(256.0 - off) < 1.5, "{steps} {late}: {off}");
                 }
                 frame += 1;
             });

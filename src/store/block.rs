@@ -14,9 +14,10 @@
 use crate::bands::FRAMES;
 use crate::config::Config;
 use crate::peaks::Peak;
-use crate::peaks::kept::{self, Kept, LEVELS, PHASE_BITS, Steps, TIME_STEPS};
+use crate::peaks::kept::{self, Kept, LEVELS, PHASE_BITS, Steps, TIMES};
 use crate::store::bits::{BitWriter, MOST_BITS, load, ones};
 use crate::store::varint::{put, varint};
+use crate::units::{BinSteps, TimeSteps};
 use code::{CLASSES, CODES, Code, LEAST_CODE_BITS, TABLE_BITS};
 
 mod code;
@@ -52,7 +53,7 @@ impl BlockCoder {
             kept,
             frames,
             of_frame: 2 * of_frame as u32,
-            time_bits: u32::BITS - (frames * TIME_STEPS - 1).leading_zeros(),
+            time_bits: u32::BITS - (frames * TIMES - 1).leading_zeros(),
         }
     }
 
@@ -89,7 +90,7 @@ impl BlockCoder {
 
     /// The block in which a peak stands, counted from the beginning of its track.
     pub fn block(&self, peak: &Peak) -> u32 {
-        kept::frame(peak) / self.frames
+        peak.time.nearest_frame() / self.frames
     }
 
     /// Appends a block of a track: its peaks, which stand in it and are in the order that they are kept in, and
@@ -104,16 +105,16 @@ impl BlockCoder {
         let begin = bytes.len();
         put(bytes, u32::try_from(peaks.len()).ok()?);
         let first_frame = block.checked_mul(self.frames)?;
-        let of_frame = |a: &Peak, b: &Peak| kept::frame(a) == kept::frame(b);
+        let of_frame = |a: &Peak, b: &Peak| a.time.nearest_frame() == b.time.nearest_frame();
         let too_many = |frame: &[Peak]| frame.len() > self.of_frame as usize;
         if !peaks.is_sorted_by_key(kept::order) || peaks.chunk_by(of_frame).any(too_many) {
             return None;
         }
         let mut all: Vec<(u32, Steps)> = Vec::with_capacity(peaks.len());
         for peak in peaks {
-            let frame = kept::frame(peak).checked_sub(first_frame)?;
+            let frame = peak.time.nearest_frame().checked_sub(first_frame)?;
             let steps = self.kept.steps(peak);
-            let time = Some(frame).filter(|&frame| frame < self.frames)? * TIME_STEPS + steps.time;
+            let time = Some(frame).filter(|&frame| frame < self.frames)? * TIMES + steps.time;
             all.push((time, steps));
         }
         all.sort_by_key(|(time, steps)| (steps.bin, *time));
@@ -179,7 +180,7 @@ impl BlockCoder {
         // The number of peaks in each frame, and then where the next of it belongs.
         let (mut few, mut many) = ([0u32; FEW_FRAMES], Vec::new());
         let next = first(&mut few, &mut many, self.frames as usize);
-        let frame_of = |fixed: u32| (fixed & ones(time_bits) as u32) / TIME_STEPS;
+        let frame_of = |fixed: u32| (fixed & ones(time_bits) as u32) / TIMES;
         // One code after the other, which is what takes the time, and nothing else meanwhile.
         let mut at = 8 * used;
         for together in all.chunks_mut(CODES_OF_LOAD) {
@@ -224,7 +225,7 @@ impl BlockCoder {
             let frame = frame_of(read.fixed);
             let place = next.get_mut(frame as usize)?;
             let steps = Steps {
-                time: read.fixed % TIME_STEPS,
+                time: read.fixed % TIMES,
                 bin: read.bin,
                 contrast: read.code.contrast.into(),
                 rank: read.fixed >> time_bits & ones(rank_bits) as u32,
@@ -251,7 +252,8 @@ struct Read {
     code: Code,
 }
 
-const NO_PEAK: Peak = Peak { time: 0, bin: 0, contrast: 0, rank: 0, level: 0, phase: 0 };
+const NO_PEAK: Peak =
+    Peak { time: TimeSteps(0), bin: BinSteps(0), contrast: 0, rank: 0, level: 0, phase: 0 };
 
 /// So many of a few, if there are so many, else of a list.
 fn first<'a, T: Copy + Default>(
@@ -281,8 +283,8 @@ mod tests {
         let mut byte = |below: f32| (random() * below) as u32;
         let mut peaks: Vec<Peak> = (0..n)
             .map(|_| Peak {
-                time: (block * 32 * 16 + byte(512.0)).saturating_sub(8),
-                bin: byte(14_128.0) as u16,
+                time: TimeSteps((block * 32 * 16 + byte(512.0)).saturating_sub(8)),
+                bin: BinSteps(byte(14_128.0) as u16),
                 contrast: byte(256.0) as u8,
                 rank: byte(7.0) as u8,
                 level: byte(256.0) as u8,
@@ -343,7 +345,7 @@ mod tests {
             let mut check = |bytes: &[u8]| {
                 peaks.clear();
                 let found = coder.decode(bytes, block, words, &mut peaks, &mut all_words);
-                peaks.len() <= bytes.len() && (found.is_none() || peaks.is_sorted_by_key(kept::frame))
+                peaks.len() <= bytes.len() && (found.is_none() || peaks.is_sorted_by_key(|p| p.time.nearest_frame()))
             };
             prop_assert!(check(&bytes));
             if let Some(first) = bytes.first_mut() {

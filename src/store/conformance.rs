@@ -21,10 +21,10 @@ use crate::bands::FRAMES;
 use crate::config::Config;
 use crate::fingerprint::Fingerprint;
 use crate::landmark::{Landmark, LandmarkHash};
-use crate::peaks::{Peak, kept};
+use crate::peaks::Peak;
 use crate::store::{Excerpt, Excerpted, Found, Store, Totals};
 use crate::tags::TrackInfo;
-use crate::units::{STEPS, TrackId};
+use crate::units::{BinSteps, STEPS, TimeSteps, TrackId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
@@ -71,8 +71,8 @@ pub fn recordings(config: &Config, count: usize, seed: u64) -> Vec<(TrackInfo, F
                 // A loop that all have in common.
                 let bin = if frame % 3 == 0 { (frame % 40) * 300 % bins } else { below(bins) };
                 peaks.push(Peak {
-                    time: frame * STEPS + below(16) - 7,
-                    bin: bin as u16,
+                    time: TimeSteps(frame * STEPS + below(16) - 7),
+                    bin: BinSteps(bin as u16),
                     contrast: 24 + below(140) as u8,
                     rank: below(config.peaks.reference_rank.into()) as u8,
                     level: below(256) as u8,
@@ -143,7 +143,7 @@ impl<'t> Oracle<'t> {
                 &blocks_of(fingerprint, config),
             )?;
             for landmark in fingerprint.landmarks() {
-                let block = (landmark.time + STEPS / 2) / STEPS / block_frames;
+                let block = landmark.time.nearest_frame() / block_frames;
                 let block = place.start + block.min(place.end - place.start - 1);
                 postings.entry(landmark.hash(&config.landmarks)).or_default().insert(block);
             }
@@ -278,7 +278,8 @@ impl<'t> Oracle<'t> {
             return None;
         }
         let blocks = blocks.start - place.start..blocks.end - place.start;
-        let inside = |peak: &&Peak| blocks.contains(&(kept::frame(peak) / self.block_frames));
+        let inside =
+            |peak: &&Peak| blocks.contains(&(peak.time.nearest_frame() / self.block_frames));
         let peaks = fingerprint.peaks().iter().filter(inside).copied().collect();
         let words = fingerprint.sub_fingerprints();
         let word = |block: u32| ((block * self.block_frames) as usize / FRAMES).min(words.len());
@@ -291,7 +292,7 @@ impl<'t> Oracle<'t> {
 
 /// Frames of a track, up to its last peak and one more.
 fn frames_of(fingerprint: &Fingerprint) -> u32 {
-    fingerprint.peaks().iter().map(|peak| peak.time / STEPS + 2).max().unwrap_or(0)
+    fingerprint.peaks().iter().map(|peak| peak.time.whole_frame() + 2).max().unwrap_or(0)
 }
 
 /// Blocks that have a frame or a sub-fingerprint: one at least.

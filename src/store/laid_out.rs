@@ -5,8 +5,7 @@ use crate::bands::FRAMES;
 use crate::config::Config;
 use crate::fingerprint::Fingerprint;
 use crate::landmark::LandmarkHash;
-use crate::peaks::kept;
-use crate::units::{STEPS, TrackId};
+use crate::units::TrackId;
 use std::ops::Range;
 
 /// A track as it lies on the [line](super): what a store of one's own must keep, and what it answers.
@@ -39,7 +38,7 @@ impl<'f> LaidOut<'f> {
     /// A track of a fingerprint, which was made with `config`.
     #[must_use]
     pub fn new(fingerprint: &'f Fingerprint, config: &'f Config) -> Self {
-        let last = fingerprint.peaks().iter().map(|peak| peak.time / STEPS).max();
+        let last = fingerprint.peaks().iter().map(|peak| peak.time.whole_frame()).max();
         Self { fingerprint, config, frames: last.map_or(0, |last| last.saturating_add(2)) }
     }
 
@@ -63,7 +62,7 @@ impl<'f> LaidOut<'f> {
     pub fn postings(&self) -> impl Iterator<Item = (LandmarkHash, u32)> {
         let (config, last) = (self.config, self.blocks() - 1);
         self.fingerprint.landmarks().iter().map(move |landmark| {
-            let frame = landmark.time.saturating_add(STEPS / 2) / STEPS;
+            let frame = landmark.time.nearest_frame();
             (landmark.hash(&config.landmarks), (frame / config.block_frames()).min(last))
         })
     }
@@ -80,8 +79,8 @@ impl<'f> LaidOut<'f> {
             |block: u32| (block - first_block).saturating_mul(self.config.block_frames());
         let frames = frames_of(start)..frames_of(end);
         let (peaks, words) = (self.fingerprint.peaks(), self.fingerprint.sub_fingerprints());
-        let first = peaks.partition_point(|peak| kept::frame(peak) < frames.start);
-        let after = peaks.partition_point(|peak| kept::frame(peak) < frames.end);
+        let first = peaks.partition_point(|peak| peak.time.nearest_frame() < frames.start);
+        let after = peaks.partition_point(|peak| peak.time.nearest_frame() < frames.end);
         let word = |frame: u32| (frame as usize / FRAMES).min(words.len());
         Some(Excerpt::new(
             id,

@@ -21,6 +21,8 @@ pub use heap::*;
 
 /// The rate of the analysis in the default configuration.
 pub const RATE_HZ: usize = 8000;
+/// Rates that are resampled by whole, simple, awkward and upward ratios, and one that is not.
+pub const RATES_HZ: [usize; 6] = [RATE_HZ, 44_100, 48_000, 96_000, 11_025, 6_000];
 
 /// A reproducible source of numbers in 0..1 (xorshift).
 pub fn rng(seed: u64) -> impl FnMut() -> f32 {

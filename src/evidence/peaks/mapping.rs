@@ -30,7 +30,7 @@ impl LevelMap {
         let prominence = nested.take_while(compared).count().max(1) as u8;
         let mut codes = vec![0; frames * bins * CELLS * CELLS];
         for peak in peaks {
-            let (frame, bin) = (refined(peak.time), refined(peak.bin.into()));
+            let (frame, bin) = (refined(peak.time.0), refined(peak.bin.0.into()));
             mark(&mut codes, (frames, bins), frame, bin, prominence);
         }
         Self::of(Arc::new(Cells { frames, bins, widths, codes, levels: Vec::new() }), calibration)

@@ -3,6 +3,7 @@
 use super::{CELLS, LevelMap, Moments};
 use crate::calibration::{CLASSES, CODES};
 use crate::peaks::{Peak, STEPS};
+use crate::units::TimeSteps;
 use std::ops::Range;
 
 /// A match that comes near to the clip's ends runs to them, unless the evidence there, in nats, is
@@ -18,11 +19,11 @@ pub(super) fn class(peak: &Peak) -> usize {
 
 impl LevelMap {
     /// Weighs the evidence that a track's peaks (in the order of their frames) stand in the clip
-    /// from `offset_steps` on: the time in the track, in 1/[`STEPS`] of a frame, at which the clip
-    /// begins. Only the clip's frames within `frames` count.
+    /// from `offset` on: the time in the track at which the clip begins. Only the clip's frames within
+    /// `frames` count.
     #[must_use]
-    pub fn weigh(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> Evidence {
-        let [evidence] = self.weigh_side_by_side(peaks, [offset_steps], frames);
+    pub fn weigh(&self, peaks: &[Peak], offset: TimeSteps, frames: Range<usize>) -> Evidence {
+        let [evidence] = self.weigh_side_by_side(peaks, [offset], frames);
         evidence
     }
 
@@ -31,13 +32,13 @@ impl LevelMap {
     pub fn weigh_all(
         &self,
         peaks: &[Peak],
-        offsets_steps: &[i64],
+        offsets: &[TimeSteps],
         frames: &Range<usize>,
     ) -> Vec<Evidence> {
-        let mut evidence = Vec::with_capacity(offsets_steps.len());
-        let (together, rest) = offsets_steps.as_chunks::<LANES>();
-        for offsets in together {
-            evidence.extend(self.weigh_side_by_side(peaks, *offsets, frames.clone()));
+        let mut evidence = Vec::with_capacity(offsets.len());
+        let (together, rest) = offsets.as_chunks::<LANES>();
+        for some in together {
+            evidence.extend(self.weigh_side_by_side(peaks, *some, frames.clone()));
         }
         evidence.extend(rest.iter().map(|&offset| self.weigh(peaks, offset, frames.clone())));
         evidence
@@ -48,7 +49,7 @@ impl LevelMap {
     fn weigh_side_by_side<const N: usize>(
         &self,
         peaks: &[Peak],
-        offsets_steps: [i64; N],
+        offsets: [TimeSteps; N],
         frames: Range<usize>,
     ) -> [Evidence; N] {
         let per_peak = self.calibration.dispersion.per_peak;
@@ -56,11 +57,11 @@ impl LevelMap {
         let frames = frames.start..frames.end.min(self.frames());
         let columns = self.cells.bins * CELLS;
         let ratios = &self.calibration.log_likelihood_ratio;
-        for peak in within(peaks, &offsets_steps, &frames) {
+        for peak in within(peaks, &offsets, &frames) {
             let column = column(peak);
             let Some(chance) = self.chance.get(column) else { continue };
             let (ratios, moments) = (&ratios[class(peak)], &chance[class(peak)]);
-            for (evidence, offset) in evidence.iter_mut().zip(&offsets_steps) {
+            for (evidence, offset) in evidence.iter_mut().zip(&offsets) {
                 let row = row(peak, *offset);
                 if !frames.contains(&(row / CELLS)) {
                     continue;
@@ -81,14 +82,14 @@ impl LevelMap {
     pub fn by_frame(
         &self,
         peaks: &[Peak],
-        offset_steps: i64,
+        offset: TimeSteps,
         frames: Range<usize>,
     ) -> Vec<FrameEvidence> {
         let frames = frames.start.min(self.frames())..frames.end.min(self.frames());
         let per_peak = self.calibration.dispersion.per_peak;
         let mut found = vec![FrameEvidence { per_peak, ..Default::default() }; frames.len()];
         let begin = frames.start;
-        self.visit(peaks, offset_steps, frames, |frame, llr, moments| {
+        self.visit(peaks, offset, frames, |frame, llr, moments| {
             let found = &mut found[frame - begin];
             found.peaks += 1;
             found.excess += llr - moments.mean;
@@ -100,10 +101,10 @@ impl LevelMap {
     /// The stretch of frames of the clip in which an alignment's evidence is found: where the sum of
     /// log-likelihood ratios grows most. `None` where it grows nowhere.
     #[must_use]
-    pub fn extent(&self, peaks: &[Peak], offset_steps: i64) -> Option<Range<usize>> {
+    pub fn extent(&self, peaks: &[Peak], offset: TimeSteps) -> Option<Range<usize>> {
         let (mut best, mut best_sum) = (None, 0.0);
         let (mut begin, mut sum) = (0, 0.0);
-        self.visit(peaks, offset_steps, 0..self.frames(), |frame, llr, _| {
+        self.visit(peaks, offset, 0..self.frames(), |frame, llr, _| {
             if sum <= 0.0 {
                 (begin, sum) = (frame, 0.0);
             }
@@ -116,8 +117,7 @@ impl LevelMap {
         // Where few peaks stand near the clip's ends, the match runs on to them, unless what stands
         // there speaks against it.
         let undisputed = |gap: Range<usize>| {
-            gap.len() <= self.widths().ends_frames
-                && self.weigh(peaks, offset_steps, gap).sum > AGAINST
+            gap.len() <= self.widths().ends_frames && self.weigh(peaks, offset, gap).sum > AGAINST
         };
         if undisputed(0..best.start) {
             best.start = 0;
@@ -131,10 +131,10 @@ impl LevelMap {
     /// The peaks that stand in the clip: those that speak for the place. As for
     /// [`weigh`](Self::weigh).
     #[must_use]
-    pub fn standing(&self, peaks: &[Peak], offset_steps: i64, frames: Range<usize>) -> Vec<Peak> {
+    pub fn standing(&self, peaks: &[Peak], offset: TimeSteps, frames: Range<usize>) -> Vec<Peak> {
         let mut standing = Vec::new();
         let ratios = &self.calibration.log_likelihood_ratio;
-        self.codes_under(peaks, offset_steps, frames, |peak, _, _, code| {
+        self.codes_under(peaks, offset, frames, |peak, _, _, code| {
             if ratios[class(peak)][code] > 0.0 {
                 standing.push(*peak);
             }
@@ -146,12 +146,12 @@ impl LevelMap {
     fn visit(
         &self,
         peaks: &[Peak],
-        offset_steps: i64,
+        offset: TimeSteps,
         frames: Range<usize>,
         mut each: impl FnMut(usize, f32, &Moments),
     ) {
         let ratios = &self.calibration.log_likelihood_ratio;
-        self.codes_under(peaks, offset_steps, frames, |peak, frame, column, code| {
+        self.codes_under(peaks, offset, frames, |peak, frame, column, code| {
             let class = class(peak);
             each(frame, ratios[class][code], &self.chance[column][class]);
         });
@@ -162,10 +162,10 @@ impl LevelMap {
     pub fn count_codes(
         &self,
         peaks: &[Peak],
-        offset_steps: i64,
+        offset: TimeSteps,
         counts: &mut [[u32; CODES]; CLASSES],
     ) {
-        self.codes_under(peaks, offset_steps, 0..self.frames(), |peak, _, _, code| {
+        self.codes_under(peaks, offset, 0..self.frames(), |peak, _, _, code| {
             counts[class(peak)][code] += 1;
         });
     }
@@ -174,14 +174,14 @@ impl LevelMap {
     pub(crate) fn codes_under(
         &self,
         peaks: &[Peak],
-        offset_steps: i64,
+        offset: TimeSteps,
         frames: Range<usize>,
         mut each: impl FnMut(&Peak, usize, usize, usize),
     ) {
         let frames = frames.start..frames.end.min(self.frames());
         let columns = self.cells.bins * CELLS;
-        for peak in within(peaks, &[offset_steps], &frames) {
-            let (row, column) = (row(peak, offset_steps), column(peak));
+        for peak in within(peaks, &[offset], &frames) {
+            let (row, column) = (row(peak, offset), column(peak));
             let frame = row / CELLS;
             if !frames.contains(&frame) || column >= columns {
                 continue;
@@ -197,28 +197,27 @@ const CELL_STEPS: i64 = STEPS as i64 / CELLS as i64;
 /// The peaks that may stand in some frames of a clip, at some places of it.
 fn within<'p>(
     peaks: &'p [Peak],
-    offsets_steps: &[i64],
+    offsets: &[TimeSteps],
     frames: &Range<usize>,
 ) -> impl Iterator<Item = &'p Peak> {
-    let steps = i64::from(STEPS);
-    let least = offsets_steps.iter().min().copied().unwrap_or_default();
-    let most = offsets_steps.iter().max().copied().unwrap_or_default();
+    let least = offsets.iter().min().copied().unwrap_or_default();
+    let most = offsets.iter().max().copied().unwrap_or_default();
     // Refined times may stand before their neighbour's by a frame.
-    let begin = least.saturating_add((frames.start as i64 - 1) * steps);
-    let end = most.saturating_add((frames.end as i64 + 1) * steps);
-    let first = peaks.partition_point(|p| i64::from(p.time) < begin);
-    peaks[first..].iter().take_while(move |p| i64::from(p.time) < end)
+    let begin = least.0.saturating_add(TimeSteps::from_frames(frames.start as i64 - 1).0);
+    let end = most.0.saturating_add(TimeSteps::from_frames(frames.end as i64 + 1).0);
+    let first = peaks.partition_point(|p| i64::from(p.time.0) < begin);
+    peaks[first..].iter().take_while(move |p| i64::from(p.time.0) < end)
 }
 
 /// The row of cells in which a peak stands. Those before the clip's beginning are beyond its end.
 #[inline(always)]
-fn row(peak: &Peak, offset_steps: i64) -> usize {
-    (i64::from(peak.time) - offset_steps + CELL_STEPS / 2).div_euclid(CELL_STEPS) as usize
+fn row(peak: &Peak, offset: TimeSteps) -> usize {
+    ((peak.time - offset).0 + CELL_STEPS / 2).div_euclid(CELL_STEPS) as usize
 }
 
 #[inline(always)]
 fn column(peak: &Peak) -> usize {
-    (i64::from(peak.bin) + CELL_STEPS / 2) as usize / CELL_STEPS as usize
+    (i64::from(peak.bin.0) + CELL_STEPS / 2) as usize / CELL_STEPS as usize
 }
 
 /// The evidence for one alignment, and what chance would give in its place.
@@ -277,15 +276,16 @@ mod tests {
     use super::*;
     use crate::config::StftConfig;
     use crate::testing::{noise, rng};
+    use crate::units::BinSteps;
 
     /// The definition, written down as it reads: a sum over all peaks that fall on the frames.
-    fn naive(map: &LevelMap, peaks: &[Peak], offset: i64, frames: &Range<usize>) -> Evidence {
+    fn naive(map: &LevelMap, peaks: &[Peak], offset: TimeSteps, frames: &Range<usize>) -> Evidence {
         let per_peak = map.calibration.dispersion.per_peak;
         let mut evidence = Evidence { per_peak, ..Evidence::default() };
         for peak in peaks {
             let half_cells = |steps: i64| (steps as f64 / 8.0 + 0.5).floor();
-            let row = half_cells(i64::from(peak.time) - offset);
-            let column = half_cells(i64::from(peak.bin)) as usize;
+            let row = half_cells((peak.time - offset).0);
+            let column = half_cells(i64::from(peak.bin.0)) as usize;
             let end = frames.end.min(map.frames()) as f64;
             if row < 2.0 * frames.start as f64 || row >= 2.0 * end || column >= 2 * map.cells.bins {
                 continue;
@@ -309,17 +309,17 @@ mod tests {
         let mut random = rng(6);
         let mut peaks: Vec<Peak> = (0..900)
             .map(|_| Peak {
-                time: (random() * 400.0 * 16.0) as u32,
-                bin: (random() * 14_600.0) as u16,
+                time: TimeSteps((random() * 400.0 * 16.0) as u32),
+                bin: BinSteps((random() * 14_600.0) as u16),
                 contrast: (random() * 256.0) as u8,
                 ..Peak::default()
             })
             .collect();
-        peaks.sort_by_key(|p| (p.time + 8) / 16);
+        peaks.sort_by_key(|p| p.time.nearest_frame());
         for frames in [0..150, 0..usize::MAX, 20..90, 0..1, 149..150, 30..30] {
             for n in 0..8 {
-                let offsets: Vec<i64> =
-                    (0..n).map(|_| (random() * 8_000.0) as i64 - 1_500).collect();
+                let mut offset = |_| TimeSteps((random() * 8_000.0) as i64 - 1_500);
+                let offsets: Vec<TimeSteps> = (0..n).map(&mut offset).collect();
                 let found = map.weigh_all(&peaks, &offsets, &frames);
                 assert_eq!(found.len(), n);
                 for (found, offset) in found.iter().zip(offsets) {

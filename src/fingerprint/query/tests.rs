@@ -6,7 +6,7 @@ use crate::spectrogram::Stft;
 use crate::store::Index;
 use crate::tags::TrackInfo;
 use crate::testing::{music, noise};
-use crate::units::SampleRate;
+use crate::units::{BinSteps, SampleRate, TimeSteps};
 
 /// A track, and a noisy clip from its 10th second on.
 fn pair() -> (Fingerprint, Vec<f32>) {
@@ -77,7 +77,12 @@ fn peaks_alone_are_found_and_other_evidence_is_neutral() {
 #[test]
 fn a_peak_is_the_only_maximum_around_it() {
     let config = Config::default();
-    let peak = |time, bin| Peak { time, bin, contrast: 40, rank: 0, level: 195, phase: 0 };
+    let peak = |time, bin| Peak {
+        time: TimeSteps(time),
+        bin: BinSteps(bin),
+        contrast: 40,
+        ..Peak::default()
+    };
     // One on the grid, one between, one at the corner, and one beyond the band.
     let peaks =
         [peak(0, 0), peak(40 * 16, 300 * 16), peak(60 * 16 + 5, 400 * 16 + 8), peak(999, 65_000)];
@@ -85,7 +90,7 @@ fn a_peak_is_the_only_maximum_around_it() {
     let code = |half_frame: u32, half_bin: u16| {
         let mut found = 0;
         let under = peak(8 * half_frame, 8 * half_bin);
-        map.codes_under(&[under], 0, 0..100, |_, _, _, code| found = code);
+        map.codes_under(&[under], TimeSteps(0), 0..100, |_, _, _, code| found = code);
         found
     };
     assert_eq!(code(80, 600), 8 * 5 + 7);
@@ -97,7 +102,8 @@ fn a_peak_is_the_only_maximum_around_it() {
 #[test]
 fn parts_that_do_not_fit_are_refused() {
     let config = Config::default();
-    let peak = |time| Peak { time, bin: 800, contrast: 40, rank: 0, level: 195, phase: 0 };
+    let peak =
+        |time| Peak { time: TimeSteps(time), bin: BinSteps(800), contrast: 40, ..Peak::default() };
     let pair = || vec![peak(160), peak(320)];
     let make = |peaks, rows, duration_s| Query::from_parts(peaks, rows, duration_s, &config);
     make(pair(), None, 5.0).unwrap();

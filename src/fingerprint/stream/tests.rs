@@ -1,6 +1,7 @@
 use super::*;
 use crate::fingerprint::Fingerprinter;
 use crate::testing::{music, rng};
+use crate::units::{BinSteps, STEPS};
 
 /// Frames at a query's beginning whose peaks may differ, and whose cells may.
 const PEAKS_EDGE: usize = 20;
@@ -15,18 +16,20 @@ fn codes(query: &Query, from: i64) -> Vec<usize> {
     let frames = query.levels().frames();
     let mut codes = Vec::new();
     for half_frame in 2 * from..2 * frames as i64 {
-        let time = half_frame as u32 * STEPS / 2;
+        let time = TimeSteps(half_frame as u32 * STEPS / 2);
         let peaks: Vec<Peak> = (0..1766)
             .map(|half_bin| Peak {
                 time,
-                bin: 8 * half_bin,
+                bin: BinSteps(8 * half_bin),
                 contrast: 40,
                 rank: 0,
                 level: 0,
                 phase: 0,
             })
             .collect();
-        query.levels().codes_under(&peaks, 0, 0..frames, |_, _, _, code| codes.push(code));
+        query
+            .levels()
+            .codes_under(&peaks, TimeSteps(0), 0..frames, |_, _, _, code| codes.push(code));
     }
     codes
 }
@@ -39,7 +42,7 @@ fn check_same(query: &Query, clip: &Query) {
     assert_eq!(query.phases(), clip.phases());
     assert_eq!(query.levels().frames(), clip.levels().frames());
     assert_eq!(codes(query, CELLS_EDGE), codes(clip, CELLS_EDGE));
-    let edge = PEAKS_EDGE as u32 * STEPS;
+    let edge = TimeSteps::of_frame(PEAKS_EDGE as u32);
     let inside =
         |q: &Query| -> Vec<Peak> { q.peaks().iter().copied().filter(|p| p.time >= edge).collect() };
     assert_eq!(inside(query), inside(clip));

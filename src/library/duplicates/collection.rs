@@ -7,7 +7,7 @@ use crate::library::joining::{Found, Joiner, Recording, STRETCH_S};
 use crate::library::line::{Joint, Line, Part};
 use crate::library::pipeline::lock;
 use crate::store::{Reader, TrackEntry};
-use crate::units::TrackId;
+use crate::units::{TimeSteps, TrackId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -93,9 +93,9 @@ impl Collection<'_> {
             {
                 let Some(&j) = self.number.get(&other) else { continue };
                 // The same line again, as other stretches find it.
-                let at = |l: &Line| l.ratio * joiner.aligner.steps(at_s) + l.offset;
+                let at = joiner.aligner.steps(at_s);
                 let lines = tried.entry(other).or_default();
-                if lines.len() >= 4 || lines.iter().any(|l| (at(l) - at(&line)).abs() < 64.0) {
+                if lines.len() >= 4 || lines.iter().any(|l| l.apart(line, at) < TimeSteps(64.0)) {
                     continue;
                 }
                 let theirs = Recording::of(self.reader, other)?;

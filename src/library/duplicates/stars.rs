@@ -11,7 +11,7 @@ use crate::library::line::Line;
 use crate::peaks::Peak;
 use crate::search::{MatchConfig, Span, SpeedRange, decide, find_placed};
 use crate::store::Reader;
-use crate::units::TrackId;
+use crate::units::{TimeSteps, TrackId};
 
 /// So many ways in which two may go together are tried.
 const MOST_LINES: usize = 4;
@@ -164,12 +164,12 @@ impl Collection<'_> {
     ) -> Result<f64> {
         let middle_s = (span.start_s + span.end_s) / 2.0;
         let half_s = (span.length_s() / 2.0).min(JUDGED_S / 2.0);
-        let from = joiner.aligner.steps(middle_s - half_s).max(0.0) as u32;
-        let to = joiner.aligner.steps(middle_s + half_s).max(0.0) as u32;
+        let peak_time = |s: f64| TimeSteps(joiner.aligner.steps(s).0.max(0.0) as u32);
+        let (from, to) = (peak_time(middle_s - half_s), peak_time(middle_s + half_s));
         let inside = |p: &&Peak| (from..to).contains(&p.time);
-        let shift = from - from % 16;
+        let shift = TimeSteps::of_frame(from.whole_frame());
         let peaks: Vec<Peak> = (recording.peaks.iter().filter(inside))
-            .map(|p| Peak { time: p.time - shift, ..*p })
+            .map(|p| Peak { time: p.time.since(shift), ..*p })
             .collect();
         let config = self.reader.config();
         let Ok(query) = Query::from_parts(peaks, None, 2.0 * half_s + 0.5, config) else {
@@ -180,8 +180,9 @@ impl Collection<'_> {
         // A speed so little off is the same for as long as is judged.
         let ratio = if line.ratio.ln().abs() < OWN_SPEED { 1.0 } else { line.ratio };
         // What stands in the middle of the stretch stays where it is.
-        let middle = f64::from(to - from) / 2.0;
-        let offset = line.ratio * (middle + f64::from(shift)) + line.offset - ratio * middle;
+        let middle = f64::from(to.0 - from.0) / 2.0;
+        let there = line.at(TimeSteps(middle + f64::from(shift.0)));
+        let offset = TimeSteps(there.0 - ratio * middle);
         let found = find_placed(self.reader, &query, track, (offset, ratio), &matching)?;
         let found = decide(&[found], &matching)?;
         Ok(found.first().map_or(f64::INFINITY, |m| m.false_alarms))

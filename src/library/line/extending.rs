@@ -11,10 +11,10 @@ impl Aligner {
     /// is made better on the way from there.
     pub fn extend(&self, a: Side<'_>, b: Side<'_>, line: Line, at_s: f64) -> Joint {
         let within = |line: Line, from_s: f64, to_s: f64| {
-            let (from, to) = (self.steps(from_s), self.steps(to_s));
+            let (from, to) = (self.steps(from_s).0, self.steps(to_s).0);
             let cut = |p: &[Peak], from: f64, to: f64| {
-                let first = p.partition_point(|p| f64::from(p.time) < from);
-                let end = p.partition_point(|p| f64::from(p.time) < to);
+                let first = p.partition_point(|p| f64::from(p.time.0) < from);
+                let end = p.partition_point(|p| f64::from(p.time.0) < to);
                 first..end.max(first)
             };
             let slack = 8.0 * STEP;
@@ -51,10 +51,12 @@ impl Aligner {
             return None;
         }
         let n = hits.len() as f64;
-        let ta = |i: usize| f64::from(a[i].time);
+        let ta = |i: usize| f64::from(a[i].time.0);
         let mean = hits.iter().map(|&(i, _)| ta(i)).sum::<f64>() / n;
         let mut errors: Vec<(f64, f64)> = (hits.iter())
-            .map(|&(i, j)| (ta(i) - mean, f64::from(b[j].time) - line.ratio * ta(i) - line.offset))
+            .map(|&(i, j)| {
+                (ta(i) - mean, f64::from(b[j].time.0) - line.ratio * ta(i) - line.offset)
+            })
             .collect();
         let mut all: Vec<f64> = errors.iter().map(|e| e.1).collect();
         let middle = median(&mut all);

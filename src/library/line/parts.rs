@@ -4,6 +4,7 @@ use super::extending::thinned;
 use super::{Aligner, Line, Part, Reach, STEP, Side};
 use crate::peaks::Peak;
 use crate::search::Span;
+use crate::units::TimeSteps;
 
 /// A stretch in which this many nats speak against it ends before them,
 const DROP: f64 = 14.0;
@@ -40,16 +41,16 @@ impl Aligner {
             hits.iter().for_each(|hit| marks[hit.0] = true);
             marks
         };
-        let end = |side: Side<'_>| side.peaks.last().map_or(0.0, |p| f64::from(p.time));
+        let end = |side: Side<'_>| side.peaks.last().map_or(0.0, |p| f64::from(p.time.0));
         let (end_a, end_b) = (end(a), end(b));
         for (p, hit) in a.peaks.iter().zip(mark(a.peaks, &hits)) {
-            let t = f64::from(p.time);
+            let t = f64::from(p.time.0);
             if (-STEP..=end_b + STEP).contains(&(line.ratio * t + line.offset)) {
                 marks.push((t, hit, true));
             }
         }
         for (p, hit) in b.peaks.iter().zip(mark(b.peaks, &back_hits)) {
-            let t = back.ratio * f64::from(p.time) + back.offset;
+            let t = back.ratio * f64::from(p.time.0) + back.offset;
             if (-STEP..=end_a + STEP).contains(&t) {
                 marks.push((t, hit, false));
             }
@@ -104,8 +105,8 @@ impl Aligner {
         let half_s = self.first_frame_s / 2.0;
         let first = marks.first().map_or(0.0, |m| m.0);
         let last = marks.last().map_or(0.0, |m| m.0);
-        let mut from_s = (self.seconds(first) - half_s).max(0.0);
-        let mut to_s = (self.seconds(last) + half_s).min(a.duration_s);
+        let mut from_s = (self.seconds(TimeSteps(first)) - half_s).max(0.0);
+        let mut to_s = (self.seconds(TimeSteps(last)) + half_s).min(a.duration_s);
         // Where either begins, so does what they have in common.
         let back = line.reversed();
         let earliest_s = self.across_s(back, 0.0).max(0.0);

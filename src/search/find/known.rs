@@ -3,7 +3,7 @@
 use super::{Finder, checked, with_names};
 use crate::error::{Error, Result};
 use crate::fingerprint::Query;
-use crate::search::alignment::{Alignment, first_bin_steps};
+use crate::search::alignment::{Alignment, first_bin};
 use crate::search::candidates::Scope;
 use crate::search::config::MatchConfig;
 use crate::search::findings::Findings;
@@ -12,7 +12,7 @@ use crate::search::playback::Playback;
 use crate::search::strength::verify;
 use crate::search::tuning;
 use crate::store::Store;
-use crate::units::{STEPS, TrackId};
+use crate::units::{TimeSteps, TrackId};
 use std::ops::Range;
 
 /// As [`find`](super::find), at one place only, of which all evidence is weighed.
@@ -23,18 +23,18 @@ pub(in crate::search) fn find_at(
     offset_s: f64,
     config: &MatchConfig,
 ) -> Result<Findings> {
-    let offset = offset_s / store.config()?.stft.hop_s() * f64::from(STEPS);
+    let offset = TimeSteps::from_seconds(offset_s, store.config()?.stft.hop_s());
     find_placed(store, query, track, (offset, 1.0), config)
 }
 
-/// As [`find`](super::find), at one place only: the clip begins at a time of the track, in steps from its
-/// first frame, and is played at a multiple of its speed. What is not played at the track's own speed is
+/// As [`find`](super::find), at one place only: the clip begins at a time of the track, from its first
+/// frame on, and is played at a multiple of its speed. What is not played at the track's own speed is
 /// judged as if `config.speed` had been searched.
 pub(crate) fn find_placed(
     store: &(impl Store + ?Sized),
     query: &Query,
     track: TrackId,
-    (offset_steps, speed): (f64, f64),
+    (offset, speed): (TimeSteps<f64>, f64),
     config: &MatchConfig,
 ) -> Result<Findings> {
     checked(store, query, config)?;
@@ -46,26 +46,25 @@ pub(crate) fn find_placed(
     let query = &query.calibrated(config.calibration_for(&first.totals)?);
     let scope = Scope::all(&first.totals);
     let finder = Finder { store, totals: &first.totals, scope, query, config };
-    let offset_steps = offset_steps.round().clamp(-1e15, 1e15) as i64;
-    with_names(store, finder.find_placed(&blocks, offset_steps, speed)?)
+    with_names(store, finder.find_placed(&blocks, offset.round(), speed)?)
 }
 
 impl<S: Store + ?Sized> Finder<'_, S> {
-    fn find_placed(&self, blocks: &Range<u32>, offset_steps: i64, speed: f64) -> Result<Findings> {
+    fn find_placed(&self, blocks: &Range<u32>, offset: TimeSteps, speed: f64) -> Result<Findings> {
         let Self { store, totals, query, .. } = self;
         let frames = query.levels().frames();
         let under = (frames as f64 * speed.clamp(1.0, 2.0)).ceil() as usize;
-        let excerpt = excerpt_under(*store, totals, blocks, offset_steps, under)?;
+        let excerpt = excerpt_under(*store, totals, blocks, offset, under)?;
         let (mut verified, mut tuned) = (Vec::new(), Vec::new());
         if let Some(excerpt) = excerpt {
-            let pivot_steps = frames as i64 * i64::from(STEPS) / 2;
+            let pivot = TimeSteps(TimeSteps::from_frames(frames as i64).0 / 2);
             let playback = Playback { tempo: speed, pitch: speed };
-            let alignment = Alignment { excerpt, offset_steps, votes: 0, pivot_steps, playback };
+            let alignment = Alignment { excerpt, offset, votes: 0, pivot, playback };
             if playback == Playback::UNCHANGED {
                 verified.push(self.with_all_evidence(verify(query, alignment)));
             } else {
-                let first_bin_steps = first_bin_steps(&totals.config);
-                let alignment = tuning::settle(query, alignment, first_bin_steps);
+                let first_bin = first_bin(&totals.config);
+                let alignment = tuning::settle(query, alignment, first_bin);
                 tuned.push((self.weigh_tuned(alignment), true));
             }
         }
@@ -111,8 +110,9 @@ mod tests {
             assert!((found.speed - f64::from(rate_hz) / 8000.0).abs() < 1e-3, "{found:?}");
             let at = |offset_s: f64| {
                 let first_frame_s = (found.speed - 1.0) * config.stft.window_s() / 2.0;
-                let steps = (offset_s + first_frame_s) / config.stft.hop_s() * f64::from(STEPS);
-                let place = (steps, found.speed);
+                let offset_s = offset_s + first_frame_s;
+                let offset = TimeSteps::from_seconds(offset_s, config.stft.hop_s());
+                let place = (offset, found.speed);
                 let placed = find_placed(&reader, &query, found.track, place, &matching).unwrap();
                 decide(&[placed], &matching).unwrap().first().map_or(1e9, |m| m.false_alarms)
             };

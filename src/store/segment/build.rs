@@ -15,7 +15,7 @@ use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
 use crate::store::snapshot::counted_s;
 use crate::store::varint;
 use crate::tags::TrackInfo;
-use crate::units::{STEPS, TrackId};
+use crate::units::TrackId;
 #[cfg(feature = "parallel")]
 use rayon::slice::ParallelSliceMut;
 use std::io::{self, Write};
@@ -92,7 +92,7 @@ impl SegmentBuilder {
     pub fn add(&mut self, id: TrackId, info: &TrackInfo, fingerprint: &Fingerprint) -> Result<()> {
         let (first_block, features) = (self.blocks(), self.features.len());
         let peaks = fingerprint.peaks();
-        let last = peaks.iter().map(|p| p.time / STEPS).max();
+        let last = peaks.iter().map(|p| p.time.whole_frame()).max();
         let frames = last.map_or(0, |last| last + 2);
         let words = u32::try_from(fingerprint.sub_fingerprints().len());
         let words = words.map_err(|_| Error::IndexFull)?;
@@ -107,7 +107,7 @@ impl SegmentBuilder {
         let bits = hash_bits(&self.config.stft);
         make_room(&mut self.postings, fingerprint.landmarks().len());
         for landmark in fingerprint.landmarks() {
-            let frame = landmark.time.saturating_add(STEPS / 2) / STEPS;
+            let frame = landmark.time.nearest_frame();
             let block = first_block + (frame / self.coder.frames()).min(blocks - 1);
             let hash = landmark.hash(&self.config.landmarks);
             self.postings.push(u64::from((self.key)(hash.0, bits)) << 32 | u64::from(block));

@@ -19,7 +19,7 @@ fn small(path: &Path) -> Vec<Track> {
     for (i, (info, whole)) in
         conformance::recordings(&Config::default(), 3, 11).into_iter().enumerate()
     {
-        let peaks = whole.peaks().iter().filter(|peak| peak.time < 700).copied().collect();
+        let peaks = whole.peaks().iter().filter(|peak| peak.time.0 < 700).copied().collect();
         let words = whole.sub_fingerprints().iter().take(9).copied().collect();
         trial.add((info, Fingerprint::from_parts(peaks, words, 1.5, &Config::default())));
         if i == 1 {

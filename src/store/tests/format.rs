@@ -4,6 +4,7 @@ use super::*;
 use crate::landmark::LandmarkHash;
 use crate::peaks::Peak;
 use crate::store::{Damage, Store};
+use crate::units::{BinSteps, TimeSteps};
 use crate::{Calibration, Fingerprint, Tags};
 use std::fmt::Write;
 use std::fs;
@@ -23,8 +24,8 @@ fn blessed() -> bool {
 /// Peaks in a row that goes up, and words.
 fn track(number: u32) -> (TrackInfo, Fingerprint) {
     let peaks = (0..4 + 20 * number).map(|i| Peak {
-        time: 16 * (5 + 12 * i) + 2 * (i % 8),
-        bin: (16 * (100 + 37 * i + 90 * number) % 14_000) as u16,
+        time: TimeSteps(16 * (5 + 12 * i) + 2 * (i % 8)),
+        bin: BinSteps((16 * (100 + 37 * i + 90 * number) % 14_000) as u16),
         contrast: 36 + 8 * (i % 7) as u8,
         rank: (i % 3) as u8,
         level: 191 - 6 * (i % 9) as u8,
@@ -56,7 +57,7 @@ fn the_worked_example_is_what_is_written() {
     for landmark in fingerprint.landmarks() {
         let hash = landmark.hash(&Config::default().landmarks).0;
         let key = hash.wrapping_mul(0x9e37_79b1) % (1 << 23);
-        writeln!(text, "block {}  hash {hash:8}  key {key:8}", landmark.time / 512).unwrap();
+        writeln!(text, "block {}  hash {hash:8}  key {key:8}", landmark.time.0 / 512).unwrap();
     }
     text += "```\n\nThe manifest:\n\n```text\n";
     hex(&mut text, 0, &fs::read(path.join("manifest")).unwrap());
