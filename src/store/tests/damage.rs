@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Two segments of short tracks, one of which was removed.
 fn small(path: &Path) -> Vec<Track> {
-    let options = OpenOptions::new().merge_on_commit(false);
+    let options = OpenOptions::new().merging(Merging::ByHand);
     let index = options.create(path, Config::default()).unwrap();
     let mut trial = Trial { writer: index.writer().unwrap(), tracks: Vec::new() };
     for (i, (info, whole)) in

@@ -91,7 +91,7 @@ fn the_worked_example_is_what_is_written() {
 fn segments_are_merged_to_the_same_bytes_as_ever() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index");
-    let options = OpenOptions::new().merge_on_commit(false);
+    let options = OpenOptions::new().merging(Merging::ByHand);
     let index = options.create(&path, Config::default()).unwrap();
     let mut writer = index.writer().unwrap();
     let mut ids = Vec::new();
@@ -135,7 +135,7 @@ fn indexes_of_earlier_versions_open() {
     let golden = root().join("tests/golden/index-6.earmark");
     if blessed() {
         let _ = fs::remove_dir_all(&golden);
-        let options = OpenOptions::new().merge_on_commit(false);
+        let options = OpenOptions::new().merging(Merging::ByHand);
         let index = options.create(&golden, Config::default()).unwrap();
         let mut writer = index.writer().unwrap();
         for number in 0..5 {
