@@ -257,6 +257,19 @@ fn sealed() -> &'static (Files, Vec<Track>) {
     })
 }
 
+#[test]
+fn a_segment_that_is_named_twice_is_told() {
+    let (mut files, _) = sealed().clone();
+    let lengths = [0, 1].map(|at| (files[at].1.len() as u64).to_le_bytes());
+    let manifest = &mut files[2].1;
+    let [first, second] =
+        lengths.map(|length| manifest.windows(8).position(|bytes| bytes == length).unwrap() - 8);
+    manifest.copy_within(first..first + 8, second);
+    reseal_manifest(manifest);
+    let error = open_with(&files, true).unwrap_err().to_string();
+    assert!(error.contains("segments cannot be so"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 

@@ -164,6 +164,15 @@ fn few_segments_are_left_whoever_stops_merges() {
     assert!(most <= MOST_WAITING + 5, "{most} segments");
     assert!(most > MOST_WAITING / 2, "no merge was stopped: {most} segments");
     check(&index, &tracks);
+    // More than are merged at once become one all the same.
+    while segments(&index) <= 20 {
+        let mut trial = Trial { writer: index.writer().unwrap(), tracks };
+        commit(&mut trial, &[1]);
+        tracks = trial.tracks;
+    }
+    index.writer().unwrap().compact().unwrap();
+    assert_eq!(segments(&index), 1);
+    check(&index, &tracks);
 }
 
 #[test]

@@ -82,12 +82,14 @@ impl Writer {
         let mut first = 0;
         while first < self.parts.len() {
             let end = merging::end_of_largest(&self.parts, first);
-            if end - first > 1 || !self.parts[first].removed.is_empty() {
-                let merged = self.task(first..end).run()?;
-                self.apply_merge(merged)?;
-                self.publish()?;
+            if end - first == 1 && self.parts[first].removed.is_empty() {
+                first += 1;
+                continue;
             }
-            first += 1;
+            // What that makes may be joined with those after it: only so many are merged at once.
+            let merged = self.task(first..end).run()?;
+            self.apply_merge(merged)?;
+            self.publish()?;
         }
         Ok(())
     }
