@@ -11,8 +11,8 @@ use std::ops::Range;
 /// From so many uncommitted segments on, those that are alike are merged before the commit.
 const MOST_SPILLED: usize = 16;
 /// A merge is small, and done by the commit itself, where it has no more than so many times the bytes that the
-/// commit adds. Merging a byte takes a twelfth of the processor time that adding it takes, so that this costs
-/// a third of the adding at most.
+/// commit adds. Merging a byte takes an eighth of the processor time that adding it takes, so that this costs
+/// half of the adding.
 const SMALL: u64 = 4;
 /// So many segments wait to be merged, at most. With more, a commit waits for the merge in the background: tracks
 /// are added faster than that goes on, or each writer is dropped before it has ended.
