@@ -21,7 +21,7 @@ use chart::Panel;
 use clock::{memory_bytes, process_time, thread_time};
 use common::{in_parallel, quick};
 use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
-use earmark::store::TrackEntry;
+use earmark::store::{Merging, OpenOptions, TrackEntry};
 use earmark::{Config, Index, MatchConfig, Query, TrackInfo};
 use figures::Figures;
 use pieces::{Pieces, name};
@@ -36,8 +36,10 @@ const PIECES: u64 = 100;
 const AT_ONCE: u64 = 200;
 /// How often a track is added, and one removed.
 const CHANGES: u64 = 20;
-/// Tracks of the index that is taken in.
+/// Tracks of an index that is taken in,
 const OTHERS: u64 = 1_000;
+/// and how many of these are, one after the other.
+const TIMES: u64 = 8;
 /// Set in the process whose memory is measured: the index that it opens.
 const OPENS: &str = "EARMARK_BENCH_OPENS";
 
@@ -100,8 +102,8 @@ fn measure(criterion: &mut Criterion, pieces: &Pieces, tracks: u64, figures: &mu
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index");
-    let index = Index::create(&path, Config::default()).unwrap();
-    let (took, processor) = build(&index, pieces, 0..tracks);
+    let (took, processor) = build(&path, pieces, 0..tracks);
+    let index = Index::open(&path).unwrap();
     let stats = index.reader().stats();
     assert_eq!(stats.tracks, tracks);
     note("hours", stats.duration_s / 3600.0);
@@ -151,19 +153,33 @@ fn measure(criterion: &mut Criterion, pieces: &Pieces, tracks: u64, figures: &mu
     note("compact_s", begun.elapsed().as_secs_f64());
     note("compact_segments", index.reader().stats().segments.len() as f64);
 
-    let other = Index::create(folder.path().join("other"), Config::default()).unwrap();
-    let beyond = tracks + CHANGES;
-    build(&other, pieces, beyond..beyond + OTHERS);
-    let none = |entry: TrackEntry| panic!("{} is there", entry.name);
-    let begun = (Instant::now(), process_time());
-    assert_eq!(writer.add_all(&other.reader(), none).unwrap(), OTHERS);
-    writer.commit().unwrap();
-    note("merge_per_s", OTHERS as f64 / begun.0.elapsed().as_secs_f64());
-    note("merge_cpu_ms", ms(process_time() - begun.1) / OTHERS as f64);
+    let mut processor = Duration::ZERO;
+    for time in 0..TIMES {
+        let beyond = tracks + CHANGES + time * OTHERS;
+        let path = folder.path().join(format!("other {time}"));
+        build(&path, pieces, beyond..beyond + OTHERS);
+        let other = Index::open(path).unwrap().reader();
+        let none = |entry: TrackEntry| panic!("{} is there", entry.name);
+        let begun = (Instant::now(), process_time());
+        assert_eq!(writer.add_all(&other, none).unwrap(), OTHERS);
+        writer.commit().unwrap();
+        if time == 0 {
+            note("merge_per_s", OTHERS as f64 / begun.0.elapsed().as_secs_f64());
+            note("merge_cpu_ms", ms(process_time() - begun.1) / OTHERS as f64);
+        }
+        // All merges that are due count, whenever they are done.
+        writer.finish_merges().unwrap();
+        processor += process_time() - begun.1;
+    }
+    note("merges_cpu_ms", ms(processor) / (TIMES * OTHERS) as f64);
 }
 
-/// Adds tracks and commits. Gives the time it takes, and processor time; without that of making the tracks.
-fn build(index: &Index, pieces: &Pieces, tracks: std::ops::Range<u64>) -> (Duration, Duration) {
+/// Makes an index of tracks. Gives the time it takes, and processor time, with all merges; without that of making
+/// the tracks.
+fn build(path: &Path, pieces: &Pieces, tracks: std::ops::Range<u64>) -> (Duration, Duration) {
+    // What went on in the background while tracks are made would not be counted.
+    let options = OpenOptions::new().merging(Merging::OnCommit);
+    let index = options.create(path, Config::default()).unwrap();
     let mut took = [Duration::ZERO; 2];
     let mut timed = |work: &mut dyn FnMut()| {
         let begun = (Instant::now(), process_time());

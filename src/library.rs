@@ -33,7 +33,8 @@
 //! name is the absolute [path](crate::tags::track_name) of its file.
 //!
 //! The index is committed now and then, and the list of files after it. A run that is killed at any time
-//! loses what was done since the last commit, and no more; the next one goes on. Time and memory: see
+//! loses what was done since the last commit, and no more; the next one goes on. Segments of the index are merged
+//! in the background; a sync that is not cancelled waits for that at its end. Time and memory: see
 //! `docs/library.md`.
 
 use crate::config::Config;

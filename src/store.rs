@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use health::{Damage, SegmentStats, Stats};
 pub use index::{Index, OpenOptions};
 pub use laid_out::LaidOut;
-pub use merging::{MergeTask, Merged};
+pub use merging::{MergeTask, Merged, Merging};
 pub use postings::{Blocks, PostingList, Widths};
 pub use reader::Reader;
 pub use writer::Writer;

@@ -15,7 +15,7 @@ const fn measure(key: &'static str, title: &'static str, decimals: usize) -> Mea
 }
 
 /// In the order of the table.
-const MEASURES: [Measure; 24] = [
+const MEASURES: [Measure; 25] = [
     measure("hours", "music, h", 0),
     measure("index_mb", "index, MB", 0),
     measure("bytes_per_s", "bytes per second of music", 1),
@@ -38,6 +38,7 @@ const MEASURES: [Measure; 24] = [
     measure("compact_segments", "segments then", 0),
     measure("merge_per_s", "take in another index of 1,000 tracks, tracks per second", 0),
     measure("merge_cpu_ms", "the same, processor time for each track, ms", 2),
+    measure("merges_cpu_ms", "the same, mean of eight such indexes with all merges done, ms", 2),
     measure("memory_mb", "memory besides the page cache, MB", 0),
     measure("memory_before_mb", "of which before the index is opened, MB", 0),
 ];

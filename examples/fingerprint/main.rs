@@ -58,7 +58,8 @@ links or paths lead to is taken once.
 The index is a folder. What is done is committed to it every half minute and at the
 end: that much a kill or a loss of power costs, and the index stays sound. It can be
 searched meanwhile. While one run writes to an index, others are refused. Ctrl-C
-commits what is done and ends the run, a second Ctrl-C ends it at once.
+commits what is done and ends the run, a second Ctrl-C ends it at once. A run that ends
+by itself waits until the segments that are due are merged, which may take some seconds.
 
 Exit status: 0 if all files were fingerprinted (those that break off, as far as
 they go), 1 if some or all failed, 2 if nothing could be done or written, 130 after
@@ -119,6 +120,9 @@ fn run(options: &Options) -> Result<ExitCode, String> {
         Ok(())
     })?;
     writer.commit().map_err(|e| e.to_string())?;
+    if tally.left == 0 {
+        writer.finish_merges().map_err(|e| e.to_string())?;
+    }
     let outcome = summary(&index.reader(), &options.index, &tally);
     if tally.failed + tally.partial > 0 {
         let (failed, partial) = (count(tally.failed, "file"), count(tally.partial, "file"));

@@ -34,7 +34,7 @@ enum Action {
     List { index: PathBuf },
     /// Tell how large it is, and what takes up how much
     Stats { index: PathBuf },
-    /// Remove tracks, given by their names, or by their ids as #7
+    /// Remove tracks, given by their names, or by their ids as #7, and merge the segments that are due then
     Remove {
         index: PathBuf,
         #[arg(required = true)]
@@ -44,7 +44,7 @@ enum Action {
     Compact { index: PathBuf },
     /// Read everything, and name what is damaged; exit status 1 if anything is
     Verify { index: PathBuf },
-    /// Add all tracks of other indexes whose names are not taken
+    /// Add all tracks of other indexes whose names are not taken, and merge the segments that are due then
     Merge {
         index: PathBuf,
         #[arg(required = true)]
@@ -155,7 +155,7 @@ fn remove(index: &Index, tracks: &[String]) -> Result<String, String> {
         let id = by_name.or_else(by_id).ok_or_else(|| format!("there is no track {given:?}"))?;
         writer.remove(id).map_err(told)?;
     }
-    writer.commit().map_err(told)?;
+    writer.finish_merges().map_err(told)?;
     Ok(format!("{} removed\n", count(tracks.len(), "track")))
 }
 
@@ -177,5 +177,6 @@ fn merge(index: &Index, others: &[PathBuf]) -> Result<String, String> {
         added += writer.add_all(&other, |_| taken += 1).map_err(told)?;
         writer.commit().map_err(told)?;
     }
+    writer.finish_merges().map_err(told)?;
     Ok(format!("{} added, {taken} there already\n", count(added as usize, "track")))
 }

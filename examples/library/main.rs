@@ -46,7 +46,8 @@ Examples:
       How two recordings go together, to a millisecond. No library is needed.
 
 A library is a folder. A sync may be ended at any time, by Ctrl-C or a lost power cord:
-the next one goes on. No audio file is ever changed or deleted.
+the next one goes on. At its end it waits until the index is in good order (its segments
+are merged), which may take some seconds. No audio file is ever changed or deleted.
 
 Exit status: 0 if all went well; 1 if some files failed, or nothing was found; 2 if
 nothing could be done; 130 after Ctrl-C (143 after the signal TERM).";

@@ -8,7 +8,7 @@
 //! bytes), and what stands there then.
 #![no_main]
 
-use earmark::store::{Index, OpenOptions, Store, conformance};
+use earmark::store::{Index, Merging, OpenOptions, Store, conformance};
 use earmark::{Config, TrackId};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
@@ -21,7 +21,7 @@ const FOOTER_BYTES: usize = 168;
 static FILES: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index");
-    let options = OpenOptions::new().merge_on_commit(false);
+    let options = OpenOptions::new().merging(Merging::ByHand);
     let index = options.create(&path, Config::default()).unwrap();
     let mut writer = index.writer().unwrap();
     for (info, fingerprint) in conformance::recordings(&Config::default(), 2, 11) {

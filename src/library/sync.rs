@@ -68,6 +68,10 @@ pub(super) fn sync(
         sync.settle_gone(&scan)?;
     }
     sync.commit()?;
+    if !sync.report.cancelled {
+        // Or each run would begin the merge that the one before has stopped.
+        sync.writer.finish_merges()?;
+    }
     let mut report = sync.report;
     report.took = begun.elapsed();
     let reader = library.index().reader();

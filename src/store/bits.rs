@@ -9,9 +9,9 @@ pub(crate) const MOST_BITS: u32 = 57;
 #[derive(Debug, Default)]
 pub(crate) struct BitWriter<B> {
     bytes: B,
-    /// Bits that do not make up a byte yet,
+    /// Bits that do not make up a word yet,
     bits: u64,
-    /// and their number, below 8.
+    /// and their number, below 64.
     count: u32,
 }
 
@@ -23,13 +23,42 @@ impl<B: BorrowMut<Vec<u8>>> BitWriter<B> {
     /// Appends the lowest `bits` (up to [`MOST_BITS`] − 1) bits of a number, which has no others.
     #[inline]
     pub fn put(&mut self, number: u64, bits: u32) {
-        self.bits |= number << self.count;
+        let word = self.bits | number << self.count;
         self.count += bits;
-        while self.count >= 8 {
-            self.bytes.borrow_mut().push(self.bits as u8);
-            self.bits >>= 8;
-            self.count -= 8;
+        if self.count < u64::BITS {
+            self.bits = word;
+            return;
         }
+        self.bytes.borrow_mut().extend_from_slice(&word.to_le_bytes());
+        // What the word had no room for: less than all bits of the number.
+        self.count -= u64::BITS;
+        self.bits = number >> (bits - self.count);
+    }
+
+    /// Appends numbers, each with how many of its lowest bits count (up to [`MOST_BITS`] − 1; it has no
+    /// others). They have no more than `most_bits` in all.
+    ///
+    /// That is faster for many: words are written after each number, full or not, for when they are full
+    /// cannot be foreseen.
+    #[inline(always)]
+    pub fn put_all(&mut self, most_bits: usize, numbers: impl Iterator<Item = (u64, u32)>) {
+        let (mut word, mut count, mut at) = (self.bits, self.count, 0);
+        let bytes = self.bytes.borrow_mut();
+        let begin = bytes.len();
+        bytes.resize(begin + (most_bits + count as usize) / 8 + 2 * size_of::<u64>(), 0);
+        let to = &mut bytes[begin..];
+        numbers.for_each(|(number, bits)| {
+            let place = to.get_mut(at..).and_then(<[u8]>::first_chunk_mut);
+            debug_assert!(place.is_some(), "more than {most_bits} bits");
+            if let Some(place) = place {
+                *place = word.to_le_bytes();
+            }
+            at += (count / 8) as usize;
+            word = word >> (count & !7) | number << (count & 7);
+            count = (count & 7) + bits;
+        });
+        bytes.truncate(begin + at);
+        (self.bits, self.count) = (word, count);
     }
 
     /// Appends so many zeros.
@@ -43,10 +72,9 @@ impl<B: BorrowMut<Vec<u8>>> BitWriter<B> {
 
     /// Fills the last byte up with zeros.
     pub fn finish(&mut self) -> &mut B {
-        if self.count > 0 {
-            self.bytes.borrow_mut().push(self.bits as u8);
-            (self.bits, self.count) = (0, 0);
-        }
+        let used = self.count.div_ceil(8) as usize;
+        self.bytes.borrow_mut().extend_from_slice(&self.bits.to_le_bytes()[..used]);
+        (self.bits, self.count) = (0, 0);
         &mut self.bytes
     }
 }
@@ -55,7 +83,8 @@ impl<B: BorrowMut<Vec<u8>>> BitWriter<B> {
 #[inline(always)]
 pub(crate) fn load(bytes: &[u8], bit: usize) -> u64 {
     let at = bit / 8;
-    let word = match bytes.get(at..).and_then(<[u8]>::first_chunk) {
+    // Compared once: no place of a bit is so far on that this overflows.
+    let word = match bytes.get(at..at + 8).and_then(<[u8]>::first_chunk) {
         Some(eight) => u64::from_le_bytes(*eight),
         None => load_last(bytes, at),
     };
@@ -191,6 +220,23 @@ mod tests {
             }
             prop_assert!(reader.is_at_end());
             prop_assert_eq!(reader.unary(), None);
+        }
+
+        #[test]
+        fn many_numbers_at_once_are_as_one_by_one(
+            before in 0u32..57, after in 0u32..57, numbers in prop::collection::vec((any::<u64>(), 0u32..57), 0..50),
+        ) {
+            let [mut one_by_one, mut at_once] = [0; 2].map(|_| BitWriter::new(vec![7u8; 3]));
+            for writer in [&mut one_by_one, &mut at_once] {
+                writer.put(0, before);
+            }
+            let numbers = numbers.iter().map(|&(number, bits)| (number & ones(bits), bits));
+            numbers.clone().for_each(|(number, bits)| one_by_one.put(number, bits));
+            at_once.put_all(numbers.clone().map(|(_, bits)| bits as usize).sum(), numbers);
+            for writer in [&mut one_by_one, &mut at_once] {
+                writer.put(ones(after), after);
+            }
+            prop_assert_eq!(one_by_one.finish(), at_once.finish());
         }
 
         #[test]

@@ -158,18 +158,18 @@ impl Folder {
     pub fn write_segment<T>(
         &self,
         number: u64,
-        write: impl FnOnce(&mut io::BufWriter<File>) -> Result<T>,
+        write: impl FnOnce(&mut io::BufWriter<SegmentFile>) -> Result<T>,
     ) -> Result<T> {
         let path = self.segment_path(number);
         // What a writer left behind that was killed.
         let _ = fs::remove_file(&path);
         let file = File::create_new(&path).map_err(fail("create", &path))?;
         step("segment begun");
-        let mut out = io::BufWriter::with_capacity(1 << 18, file);
+        let mut out = io::BufWriter::with_capacity(1 << 18, SegmentFile { file, unsynced: 0 });
         let written = write(&mut out).and_then(|written| {
             step("segment written");
-            let file = out.into_inner().map_err(|e| fail("write", &path)(e.into_error()))?;
-            file.sync_all().map_err(fail("write", &path))?;
+            let out = out.into_inner().map_err(|e| fail("write", &path)(e.into_error()))?;
+            out.file.sync_all().map_err(fail("write", &path))?;
             step("segment synced");
             Ok(written)
         });
@@ -198,6 +198,34 @@ impl Folder {
                 let _ = fs::remove_file(entry.path());
             }
         }
+    }
+}
+
+/// A segment that is being written. It is synced now and then, so that no sync takes long: who stops a merge
+/// waits for one.
+pub(crate) struct SegmentFile {
+    file: File,
+    /// Bytes since then.
+    unsynced: u64,
+}
+
+impl SegmentFile {
+    const SYNCED_BYTES: u64 = 64 << 20;
+}
+
+impl Write for SegmentFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.unsynced >= Self::SYNCED_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        let written = self.file.write(bytes)?;
+        self.unsynced += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::fingerprint::Query;
 use crate::search::{Match, MatchConfig};
 use crate::store::folder::{Folder, segment_name};
 use crate::store::manifest;
+use crate::store::merging::Merging;
 use crate::store::mmap::Bytes;
 use crate::store::reader::Reader;
 use crate::store::segment::Segment;
@@ -83,7 +84,7 @@ pub struct OpenOptions {
     mapped: bool,
     skip_damaged: bool,
     memory_bytes: usize,
-    merge_on_commit: bool,
+    merging: Merging,
 }
 
 impl Default for OpenOptions {
@@ -92,7 +93,7 @@ impl Default for OpenOptions {
             mapped: true,
             skip_damaged: false,
             memory_bytes: Self::DEFAULT_MEMORY_BYTES,
-            merge_on_commit: true,
+            merging: Merging::default(),
         }
     }
 }
@@ -135,19 +136,18 @@ impl OpenOptions {
         Self { memory_bytes: memory_bytes.max(1_000_000), ..self }
     }
 
-    /// Whether [`Writer::commit`] merges segments that are due. Default: yes. Otherwise that is left to
-    /// [`Writer::plan_merge`], which can do it in another thread.
+    /// Who merges segments that are due, and when. Default: [`Merging::InBackground`].
     #[must_use]
-    pub fn merge_on_commit(self, merge_on_commit: bool) -> Self {
-        Self { merge_on_commit, ..self }
+    pub fn merging(self, merging: Merging) -> Self {
+        Self { merging, ..self }
     }
 
     pub(super) fn memory(&self) -> usize {
         self.memory_bytes
     }
 
-    pub(super) fn merges(&self) -> bool {
-        self.merge_on_commit
+    pub(super) fn who_merges(&self) -> Merging {
+        self.merging
     }
 
     /// Opens an index.

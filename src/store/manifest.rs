@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::sealed;
 use crate::store::snapshot::{Known, Removed, Snapshot};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -171,6 +172,7 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Manifest> {
     let removed = <[RemovedRecord]>::ref_from_bytes_with_elems(rest, head.removed.get() as usize);
     let mut removed = removed.map_err(|_| corrupt("its manifest has another length"))?;
     let mut segments: Vec<(Known, Vec<Removed>)> = Vec::with_capacity(records.len());
+    let mut numbers = HashSet::with_capacity(records.len());
     for record in records {
         let of_segment = removed.split_at_checked(record.removed.get() as usize);
         let (of_segment, others) = of_segment.ok_or_else(cut)?;
@@ -196,7 +198,8 @@ pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Manifest> {
             removed.number < known.tracks && end.is_some_and(|end| end <= known.blocks)
         });
         let ids = known.first_id <= known.last_id && known.last_id < head.next_id.get();
-        if !after || !in_order || !inside || !ids || known.number >= head.next_number.get() {
+        let number = known.number < head.next_number.get() && numbers.insert(known.number);
+        if !after || !in_order || !inside || !ids || !number {
             return Err(corrupt("its segments cannot be so"));
         }
         segments.push((known, of_segment));

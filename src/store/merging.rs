@@ -1,18 +1,38 @@
 //! Which segments are merged, and when.
 
 use crate::error::Result;
-use crate::store::index::Shared;
+use crate::store::index::{Place, Shared};
 use crate::store::segment::{Source, merge};
 use crate::store::snapshot::Part;
 use crate::store::writer::{remove_from, write_to};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+pub(super) use background::Background;
+use background::Stoppable;
+
+mod background;
 
 /// Segments are not merged beyond this: places among the postings are 32 bits, and postings take less
 /// than half of a segment.
 const MOST_BYTES: u64 = 6 << 30;
 /// So many are merged at once, at most.
 const MOST_SOURCES: usize = 16;
+
+/// Who merges segments that are due, and when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Merging {
+    /// [`Writer::commit`](crate::store::Writer::commit) merges what is small against what it commits. Larger
+    /// merges go on in a thread of the writer, one at a time; a later commit takes them up.
+    #[default]
+    InBackground,
+    /// Each commit does all merges that are due.
+    OnCommit,
+    /// None does: that is left to [`Writer::plan_merge`](crate::store::Writer::plan_merge) and
+    /// [`Writer::finish_merges`](crate::store::Writer::finish_merges).
+    ByHand,
+}
 
 /// A merge that is to be done.
 #[derive(Debug)]
@@ -25,6 +45,7 @@ pub struct MergeTask {
 /// What a merge has made. Dropped, it leaves a file that the next writer removes.
 #[derive(Debug)]
 pub struct Merged {
+    shared: Arc<Shared>,
     old: Vec<Part>,
     /// None where nothing is left.
     part: Option<Part>,
@@ -48,10 +69,15 @@ impl MergeTask {
     /// [`Error::Corrupt`](crate::Error::Corrupt) where a segment is damaged, [`Error::Io`](crate::Error::Io)
     /// where the new one cannot be written. The index is as it was.
     pub fn run(self) -> Result<Merged> {
+        self.run_until(&AtomicBool::new(false))
+    }
+
+    /// Does it, or fails soon after it is told to stop.
+    pub(in crate::store) fn run_until(self, stop: &AtomicBool) -> Result<Merged> {
         let Self { shared, number, parts: old } = self;
         let config = shared.current().config.clone();
         if old.iter().all(|part| part.tracks() == 0) {
-            return Ok(Merged { old, part: None });
+            return Ok(Merged { shared, old, part: None });
         }
         let removed: Vec<Vec<u32>> = (old.iter())
             .map(|part| part.removed.iter().map(|removed| removed.number).collect())
@@ -61,16 +87,28 @@ impl MergeTask {
             Ok(Source { segment, removed })
         });
         let sources = sources.collect::<Result<Vec<_>>>()?;
-        let bytes = write_to(&shared.place, number, |out| merge(&sources, &config, out))?;
+        let bytes = write_to(&shared.place, number, |out| {
+            merge(&sources, &config, Stoppable { out, stop })
+        })?;
         let part = Some(shared.open_part(&config, number, bytes)?);
-        Ok(Merged { old, part })
+        Ok(Merged { shared, old, part })
     }
 }
 
 impl Merged {
+    /// Removes its file: nobody takes it up.
+    fn remove(self) {
+        let number = self.part.as_ref().map(|part| part.known.number);
+        // A file that is mapped cannot be removed everywhere.
+        drop(self.part);
+        if let (Place::Folder(folder), Some(number)) = (&self.shared.place, number) {
+            folder.remove_segment(number);
+        }
+    }
+
     /// The parts that are replaced, and what by: tracks that were removed meanwhile are removed there, too.
     pub(super) fn take_up(self, parts: &[Part]) -> Result<(Range<usize>, Option<Part>)> {
-        let Self { old, part } = self;
+        let Self { old, part, .. } = self;
         let is_old = |part: &&Part| old.iter().any(|old| old.known.number == part.known.number);
         let first = parts.iter().position(|part| is_old(&part)).unwrap_or(parts.len());
         let now: Vec<&Part> = parts[first..].iter().take_while(is_old).collect();

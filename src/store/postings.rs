@@ -11,7 +11,11 @@
 //! that one does not wait for another to be loaded.
 
 use crate::store::bits::{BitWriter, MOST_BITS, load, ones};
-use std::borrow::{BorrowMut, Cow};
+use std::borrow::Cow;
+
+pub(crate) use writing::{CHOICES, choose, encode, narrow, numbers};
+
+mod writing;
 
 /// The blocks in which a hash stands, or those of them in one part of a store.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,11 +53,13 @@ impl PostingList<'static> {
                 ascending.push(block);
             }
         }
-        let (choice, widths) = choose(&ascending);
+        let mut numbers = Vec::new();
+        self::numbers(&ascending, &mut numbers);
+        let (choice, widths) = choose(&numbers);
         debug_assert_eq!(narrow(choice, widths.wide), widths.narrow);
         let mut bytes = Vec::new();
         let mut writer = BitWriter::new(&mut bytes);
-        encode(&ascending, widths, &mut writer);
+        self::encode(&numbers, widths, &mut writer);
         writer.finish();
         let len = ascending.len() as u32;
         Self { of, len, base: 0, widths, first_bit: 0, bytes: bytes.into() }
@@ -72,57 +78,6 @@ impl PostingList<'_> {
     pub(crate) fn touch(&self) -> u8 {
         let byte = |at: usize| self.bytes.get(at).copied().unwrap_or_default();
         byte(0) ^ byte(self.len as usize * usize::from(self.widths.narrow) / 8)
-    }
-}
-
-/// Number of ways to choose the narrow width for a wide one.
-pub(crate) const CHOICES: u32 = 8;
-
-/// The narrow width that a number below [`CHOICES`] stands for.
-#[inline(always)]
-pub(crate) fn narrow(choice: u32, wide: u8) -> u8 {
-    /// Up to this much, and so much less than the wide one.
-    const MOST: [u8; CHOICES as usize] = [u8::MAX, 3, 5, 7, 9, u8::MAX, u8::MAX, u8::MAX];
-    const LESS: [u8; CHOICES as usize] = [0, 0, 0, 0, 0, 4, 3, 2];
-    let choice = (choice % CHOICES) as usize;
-    wide.saturating_sub(LESS[choice]).min(MOST[choice])
-}
-
-/// The widths that suit a list best, and the choice that the narrow one is.
-pub(crate) fn choose(blocks: &[u32]) -> (u32, Widths) {
-    let mut of_width = [0u64; 33];
-    numbers(blocks).for_each(|number| of_width[(u32::BITS - number.leading_zeros()) as usize] += 1);
-    let widest = of_width.iter().rposition(|&count| count > 0).unwrap_or(0);
-    // One at least, so that there are no more numbers than bits.
-    let wide = (widest as u8).max(1);
-    let bits = |choice: &u32| {
-        let narrow = narrow(*choice, wide);
-        let few: u64 = of_width[..=usize::from(narrow)].iter().sum();
-        let (all, flags) = (blocks.len() as u64, u64::from(narrow != wide));
-        few * u64::from(narrow) + (all - few) * u64::from(wide) + all * flags
-    };
-    let choice = (0..CHOICES).min_by_key(bits).unwrap_or(0);
-    (choice, Widths { narrow: narrow(choice, wide), wide })
-}
-
-/// The numbers that stand for blocks, which ascend.
-fn numbers(blocks: &[u32]) -> impl Iterator<Item = u32> {
-    let before = std::iter::once(0).chain(blocks.iter().map(|block| block + 1));
-    blocks.iter().zip(before).map(|(block, next)| block - next)
-}
-
-/// Appends blocks, which ascend.
-pub(crate) fn encode<B>(blocks: &[u32], widths: Widths, writer: &mut BitWriter<B>)
-where
-    B: BorrowMut<Vec<u8>>,
-{
-    let [narrow, wide] = [widths.narrow, widths.wide].map(u32::from);
-    let is_wide = |number: u32| u64::from(number) > ones(narrow);
-    if narrow != wide {
-        numbers(blocks).for_each(|number| writer.put(is_wide(number).into(), 1));
-    }
-    for number in numbers(blocks) {
-        writer.put(number.into(), if is_wide(number) { wide } else { narrow });
     }
 }
 
@@ -147,6 +102,16 @@ pub(crate) fn length(bytes: &[u8], bit: usize, len: u32, widths: Widths) -> u64 
 
 /// Flags that are looked at together.
 const CHUNK_BITS: u32 = MOST_BITS - 1;
+
+/// How many numbers of a list, 3 at most, surely fit into [`CHUNK_BITS`].
+#[inline(always)]
+fn together(wide: u8) -> u32 {
+    match wide {
+        0..=18 => 3,
+        19..=28 => 2,
+        _ => 1,
+    }
+}
 
 /// Decodes a list.
 #[derive(Clone, Debug)]
@@ -181,6 +146,71 @@ impl<'s> Blocks<'s> {
     }
 }
 
+impl Blocks<'_> {
+    /// Appends all to others.
+    pub(crate) fn append_to(self, blocks: &mut Vec<u32>) {
+        let begin = blocks.len();
+        // No more than there are bits.
+        blocks.resize(begin + self.left as usize, 0);
+        let to = &mut blocks[begin..];
+        let count = self.fold(0, |count, block| {
+            to[count] = block;
+            count + 1
+        });
+        blocks.truncate(begin + count);
+    }
+
+    /// Makes sure that there is a flag for the next number.
+    #[inline(always)]
+    fn load_flags(&mut self) {
+        if self.flags_left == 0 {
+            self.flags_left = CHUNK_BITS;
+            if self.narrow != self.wide {
+                self.flags = load(self.bytes, self.flags_at);
+                self.flags_at += CHUNK_BITS as usize;
+            }
+        }
+    }
+
+    /// The block of the next number, with which a word begins. `None` where no block is so far on.
+    #[inline(always)]
+    fn step(&mut self, word: &mut u64) -> Option<u32> {
+        let width = if self.flags & 1 == 0 { self.narrow } else { self.wide };
+        self.flags >>= 1;
+        let block = u64::from(self.next) + (*word & ones(width));
+        *word >>= width;
+        self.at += width as usize;
+        let block = u32::try_from(block).ok().filter(|&block| block < u32::MAX)?;
+        self.next = block + 1;
+        Some(block)
+    }
+
+    /// What [`fold`](Iterator::fold) does, with one load for `N` numbers.
+    #[inline(always)]
+    fn fold_by<const N: u32, B, F: FnMut(B, u32) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut folded = init;
+        while self.left > 0 {
+            self.load_flags();
+            let now = self.left.min(self.flags_left);
+            for _ in 0..now / N {
+                let mut word = load(self.bytes, self.at);
+                for _ in 0..N {
+                    let Some(block) = self.step(&mut word) else { return folded };
+                    folded = f(folded, block);
+                }
+            }
+            for _ in 0..now % N {
+                let mut word = load(self.bytes, self.at);
+                let Some(block) = self.step(&mut word) else { return folded };
+                folded = f(folded, block);
+            }
+            self.left -= now;
+            self.flags_left -= now;
+        }
+        folded
+    }
+}
+
 impl Iterator for Blocks<'_> {
     type Item = u32;
 
@@ -189,59 +219,25 @@ impl Iterator for Blocks<'_> {
         if self.left == 0 {
             return None;
         }
-        let mut width = self.wide;
-        if self.narrow != self.wide {
-            if self.flags_left == 0 {
-                self.flags = load(self.bytes, self.flags_at);
-                self.flags_at += CHUNK_BITS as usize;
-                self.flags_left = CHUNK_BITS;
-            }
-            width = if self.flags & 1 == 0 { self.narrow } else { self.wide };
-            self.flags >>= 1;
-            self.flags_left -= 1;
-        }
-        let number = (load(self.bytes, self.at) & ones(width)) as u32;
-        self.at += width as usize;
+        self.load_flags();
+        self.flags_left -= 1;
         self.left -= 1;
-        let block = self.next.checked_add(number);
-        let next = block.and_then(|block| block.checked_add(1));
-        match next {
-            Some(next) => self.next = next,
-            // No block is so far on, nor any after it.
-            None => self.left = 0,
+        let mut word = load(self.bytes, self.at);
+        let block = self.step(&mut word);
+        if block.is_none() {
+            self.left = 0;
         }
-        next.and(block)
+        block
     }
 
-    /// What [`next`](Self::next) gives, with all flags of a load at hand.
+    /// What [`next`](Self::next) gives, with all flags of a load and some numbers at hand.
     #[inline]
-    fn fold<B, F: FnMut(B, u32) -> B>(mut self, init: B, mut f: F) -> B {
-        let mut folded = init;
-        let (mut at, mut next) = (self.at, u64::from(self.next));
-        let has_flags = self.narrow != self.wide;
-        while self.left > 0 {
-            if self.flags_left == 0 {
-                self.flags_left = CHUNK_BITS;
-                self.flags = if has_flags { load(self.bytes, self.flags_at) } else { u64::MAX };
-                self.flags_at += CHUNK_BITS as usize;
-            }
-            let now = self.left.min(self.flags_left);
-            for _ in 0..now {
-                let width = if self.flags & 1 == 0 { self.narrow } else { self.wide };
-                self.flags >>= 1;
-                let block = next + (load(self.bytes, at) & ones(width));
-                at += width as usize;
-                next = block + 1;
-                // No block is so far on.
-                if next > u64::from(u32::MAX) {
-                    return folded;
-                }
-                folded = f(folded, block as u32);
-            }
-            self.left -= now;
-            self.flags_left -= now;
+    fn fold<B, F: FnMut(B, u32) -> B>(self, init: B, f: F) -> B {
+        match together(self.wide as u8) {
+            1 => self.fold_by::<1, B, F>(init, f),
+            2 => self.fold_by::<2, B, F>(init, f),
+            _ => self.fold_by::<3, B, F>(init, f),
         }
-        folded
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -271,7 +267,9 @@ mod tests {
             let mut bytes = Vec::new();
             let mut writer = BitWriter::new(&mut bytes);
             writer.put(ones(first_bit.into()), first_bit.into());
-            encode(&blocks.iter().copied().collect::<Vec<_>>(), list.widths, &mut writer);
+            let mut as_numbers = Vec::new();
+            numbers(&blocks.iter().copied().collect::<Vec<_>>(), &mut as_numbers);
+            encode(&as_numbers, list.widths, &mut writer);
             writer.put(ones(9), 9);
             writer.finish();
             let list = PostingList { base, first_bit, bytes: bytes.into(), ..list };
@@ -302,25 +300,6 @@ mod tests {
             prop_assert!(blocks.len() <= len as usize);
             let endless = PostingList { len: u32::MAX, ..list };
             prop_assert!(endless.blocks().count() <= 8 * endless.bytes.len());
-        }
-    }
-
-    #[test]
-    fn narrow_widths_are_as_documented() {
-        for wide in 0..=32 {
-            let found: Vec<u8> = (0..CHOICES).map(|choice| narrow(choice, wide)).collect();
-            let less = |by: u8| wide.saturating_sub(by);
-            let want = [
-                wide,
-                wide.min(3),
-                wide.min(5),
-                wide.min(7),
-                wide.min(9),
-                less(4),
-                less(3),
-                less(2),
-            ];
-            assert_eq!(found, want);
         }
     }
 

@@ -293,17 +293,20 @@ impl<D: AsRef<[u8]>> Segment<D> {
         Ok(TrackEntry::new(placed.id, name, tags, placed.duration_s))
     }
 
-    /// The coded features of some blocks of the segment, and where each of them ends.
+    /// How long the coded features of some blocks of the segment are.
+    fn lengths(&self, blocks: Range<u32>) -> Result<&[[u8; 2]]> {
+        let [first, end] = [blocks.start, blocks.end.max(blocks.start)].map(|at| 2 * at as usize);
+        Ok(self.bytes(Section::BlockLengths, first..end)?.as_chunks().0)
+    }
+
+    /// The coded features of some blocks of the segment, and how long each of them is.
     fn features(&self, blocks: Range<u32>) -> Result<(&[u8], &[[u8; 2]])> {
         let outside = || self.corrupt("a block lies outside it");
         let first = blocks.start as usize;
         let group = first / GROUP_BLOCKS;
         let start: zerocopy::little_endian::U64 = self.entry(Section::BlockGroups, group)?;
-        let lengths = self.bytes(
-            Section::BlockLengths,
-            2 * group * GROUP_BLOCKS..2 * blocks.end.max(blocks.start) as usize,
-        )?;
-        let (before, of_blocks) = lengths.as_chunks().0.split_at(first - group * GROUP_BLOCKS);
+        let lengths = self.lengths((group * GROUP_BLOCKS) as u32..blocks.end.max(blocks.start))?;
+        let (before, of_blocks) = lengths.split_at(first - group * GROUP_BLOCKS);
         let sum = |lengths: &[[u8; 2]]| {
             lengths.iter().map(|&length| u64::from(u16::from_le_bytes(length))).sum::<u64>()
         };

@@ -1,13 +1,14 @@
 //! The index as a whole.
 
 use crate::store::conformance::{self, Track};
-use crate::store::{Index, OpenOptions, Writer};
+use crate::store::{Index, Merging, OpenOptions, Writer};
 use crate::testing::rng;
 use crate::{Config, Error, TrackInfo};
 
 mod damage;
 mod format;
 pub(crate) mod kills;
+mod merges;
 mod writers;
 
 /// What is done to an index, and what should be in it.
@@ -75,8 +76,11 @@ fn grow(index: &Index, reopen: impl Fn() -> Option<Index>, seed: u64) {
                 trial.writer.commit().unwrap();
                 committed = trial.tracks.clone();
             }
-            17 if step % 3 == 0 => {
-                trial.writer.compact().unwrap();
+            17 => {
+                match step % 3 {
+                    0 => trial.writer.compact().unwrap(),
+                    _ => trial.writer.finish_merges().unwrap(),
+                }
                 committed = trial.tracks.clone();
             }
             18 => {
@@ -118,10 +122,16 @@ fn an_index_in_memory_is_what_was_done_to_it() {
 
 #[test]
 fn an_index_in_a_folder_is_what_was_done_to_it() {
-    for (seed, mapped) in [(4, true), (5, false), (6, true)] {
+    let cases = [
+        (4, true, Merging::InBackground),
+        (5, false, Merging::OnCommit),
+        (6, true, Merging::ByHand),
+        (7, false, Merging::InBackground),
+    ];
+    for (seed, mapped, merging) in cases {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index");
-        let options = OpenOptions::new().mapped(mapped).merge_on_commit(seed != 6).memory_bytes(0);
+        let options = OpenOptions::new().mapped(mapped).merging(merging).memory_bytes(0);
         let index = options.clone().create(&path, Config::default()).unwrap();
         grow(&index, || Some(options.clone().open(&path).unwrap()), seed);
     }

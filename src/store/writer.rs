@@ -6,7 +6,7 @@ use crate::fingerprint::Fingerprint;
 use crate::store::folder::{FolderLock, step};
 use crate::store::index::{Place, Shared};
 use crate::store::manifest;
-use crate::store::merging::{self, MergeTask, Merged};
+use crate::store::merging::Background;
 use crate::store::segment::{Placed, SegmentBuilder};
 use crate::store::snapshot::{Part, Removed, Snapshot};
 use crate::store::{Reader, TrackEntry};
@@ -17,13 +17,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-/// From so many uncommitted segments on, those that are alike are merged before the commit.
-const MOST_SPILLED: usize = 16;
+#[cfg(test)]
+pub(super) use merges::MOST_WAITING;
+
+mod merges;
 
 /// The right to change an [`Index`](crate::store::Index). There is one at a time.
 ///
 /// What it does is seen by readers, and is there after a crash, once it is [committed](Self::commit). What
-/// was not committed is gone when it is dropped.
+/// was not committed is gone when it is dropped. A merge that goes on in the background is then stopped, which
+/// loses nothing but its work: [`finish_merges`](Self::finish_merges) waits for it.
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
@@ -42,6 +45,9 @@ pub struct Writer {
     changed: bool,
     /// Segments in the index that the next commit does without.
     obsolete: Vec<u64>,
+    /// Bytes of the segments that were written for the next commit.
+    added_bytes: u64,
+    pub(super) background: Background,
 }
 
 impl Writer {
@@ -80,6 +86,8 @@ impl Writer {
             calibration: snapshot.totals.calibration.clone(),
             changed: false,
             obsolete: Vec::new(),
+            added_bytes: 0,
+            background: Background::default(),
         })
     }
 
@@ -181,86 +189,6 @@ impl Writer {
         Ok(added)
     }
 
-    /// Makes what was done so far last, and lets new readers see it. Segments that are due are then merged;
-    /// damaged ones are left as they are, and [`Reader::verify`] tells of them.
-    ///
-    /// # Errors
-    /// [`Error::Io`]. What was committed before is as it was, or all is committed and could not be merged.
-    /// This may be tried again.
-    pub fn commit(&mut self) -> Result<()> {
-        self.flush()?;
-        if self.changed {
-            self.publish()?;
-        }
-        if self.shared.options.merges() {
-            while let Some(task) = self.plan_merge() {
-                match task.run() {
-                    Ok(merged) => self.apply_merge(merged)?,
-                    Err(Error::Corrupt { .. }) => break,
-                    Err(error) => return Err(error),
-                }
-                self.publish()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Commits, and makes one segment of all, without what was removed; of several if one would be too
-    /// large.
-    ///
-    /// # Errors
-    /// As [`commit`](Self::commit); [`Error::Corrupt`] where a segment is damaged.
-    pub fn compact(&mut self) -> Result<()> {
-        self.flush()?;
-        if self.changed {
-            self.publish()?;
-        }
-        let mut first = 0;
-        while first < self.parts.len() {
-            let end = merging::end_of_largest(&self.parts, first);
-            if end - first > 1 || !self.parts[first].removed.is_empty() {
-                let merged = self.task(first..end).run()?;
-                self.apply_merge(merged)?;
-                self.publish()?;
-            }
-            first += 1;
-        }
-        Ok(())
-    }
-
-    /// The next merge that is due, if one is: of segments that are alike in size, or of one that has more
-    /// removed than not. It can run in another thread while this writer goes on. Plan none before it is
-    /// [applied](Self::apply_merge).
-    pub fn plan_merge(&mut self) -> Option<MergeTask> {
-        merging::due(&self.parts).map(|range| self.task(range))
-    }
-
-    /// Takes up what a merge has made. The next commit has it.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] where tracks that were removed since it was planned cannot be found. Nothing is
-    /// changed then.
-    pub fn apply_merge(&mut self, merged: Merged) -> Result<()> {
-        let (range, part) = merged.take_up(&self.parts)?;
-        let committed = self.shared.current();
-        let old: Vec<Part> = self.parts.splice(range, part).collect();
-        for number in old.iter().map(|part| part.known.number) {
-            if committed.parts.iter().any(|part| part.known.number == number) {
-                self.obsolete.push(number);
-            } else if let Place::Folder(folder) = &self.shared.place {
-                folder.remove_segment(number);
-            }
-        }
-        self.changed = true;
-        Ok(())
-    }
-
-    fn task(&mut self, range: std::ops::Range<usize>) -> MergeTask {
-        let number = self.next_number;
-        self.next_number += 1;
-        MergeTask::new(self.shared.clone(), number, self.parts[range].to_vec())
-    }
-
     fn is_pending(&self, id: TrackId) -> bool {
         let written = self.parts.last().map_or(0, |part| part.known.last_id + 1);
         !self.builder.is_empty() && (written..self.next_id).contains(&id.0)
@@ -298,19 +226,12 @@ impl Writer {
         let bytes = write_to(&self.shared.place, number, |out| builder.write(out))?;
         let part = self.shared.open_part(&config, number, bytes)?;
         self.next_number += 1;
+        self.added_bytes += part.known.length;
         self.parts.push(part);
         self.builder.clear();
         self.names.clear();
         self.names_bytes = 0;
-        let committed = self.shared.current().next_number;
-        let spilled = self.parts.iter().rev().take_while(|p| p.known.number >= committed).count();
-        if spilled >= MOST_SPILLED
-            && let Some(task) = self.plan_merge()
-        {
-            let merged = task.run()?;
-            self.apply_merge(merged)?;
-        }
-        Ok(())
+        self.merge_spilled()
     }
 
     /// Writes the manifest, and gives readers the new state.
@@ -345,6 +266,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        self.background.stop();
         if let Place::Folder(folder) = &self.shared.place {
             let committed = self.shared.current();
             for part in &self.parts {

@@ -13,6 +13,7 @@ use crate::store::segment::writing::{PostingsWriter, SegmentWriter};
 use crate::store::segment::{Placed, Segment, name_hash};
 use crate::store::snapshot::counted_s;
 use std::io::{self, Write};
+use std::ops::Range;
 use zerocopy::IntoBytes;
 
 /// A segment, and the tracks of it that were removed, in the order of their numbers.
@@ -133,8 +134,26 @@ pub(crate) fn merge<D: AsRef<[u8]>, W: Write>(
     out.finish(footer).map_err(failed)
 }
 
-/// Takes the features of some blocks, and their lengths.
-type Visit<'v> = &'v mut dyn FnMut(&[u8], &[[u8; 2]]) -> io::Result<()>;
+/// So many blocks are looked at together: what was checked is still in the processor's cache when it is
+/// written.
+const TOGETHER: usize = 512;
+
+/// Calls `each` with blocks of the sources, in the order of the line.
+fn each_blocks<D>(
+    sources: &[Source<'_, D>],
+    runs: &[Vec<Run>],
+    mut each: impl FnMut(&Segment<D>, Range<u32>) -> Result<()>,
+) -> Result<()> {
+    for (source, runs) in sources.iter().zip(runs) {
+        for run in runs {
+            for first in (run.first..run.end).step_by(TOGETHER) {
+                let end = run.end.min(first.saturating_add(TOGETHER as u32));
+                each(source.segment, first..end)?;
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Writes where the features of blocks are, and these themselves, in three passes.
 fn features<D: AsRef<[u8]>, W: Write>(
@@ -143,25 +162,11 @@ fn features<D: AsRef<[u8]>, W: Write>(
     out: &mut SegmentWriter<W>,
     failed: impl Fn(io::Error) -> Error + Copy,
 ) -> Result<()> {
-    // So many blocks are looked at together.
-    const STEP: usize = 4096;
-    let each = |visit: Visit<'_>| -> Result<()> {
-        for (source, runs) in sources.iter().zip(runs) {
-            for run in runs {
-                for first in (run.first..run.end).step_by(STEP) {
-                    let end = run.end.min(first.saturating_add(STEP as u32));
-                    let (bytes, lengths) = source.segment.features(first..end)?;
-                    visit(bytes, lengths).map_err(failed)?;
-                }
-            }
-        }
-        Ok(())
-    };
     let (mut at, mut block) = (0u64, 0usize);
-    each(&mut |_, lengths| {
-        for &length in lengths {
+    each_blocks(sources, runs, |segment, blocks| {
+        for &length in segment.lengths(blocks)? {
             if block.is_multiple_of(GROUP_BLOCKS) {
-                out.put(&at.to_le_bytes())?;
+                out.put(&at.to_le_bytes()).map_err(failed)?;
             }
             block += 1;
             at += u64::from(u16::from_le_bytes(length));
@@ -172,9 +177,13 @@ fn features<D: AsRef<[u8]>, W: Write>(
         out.put(&at.to_le_bytes()).map_err(failed)?;
     }
     out.next_section();
-    each(&mut |_, lengths| out.put(lengths.as_flattened()))?;
+    each_blocks(sources, runs, |segment, blocks| {
+        out.put(segment.lengths(blocks)?.as_flattened()).map_err(failed)
+    })?;
     out.next_section();
-    each(&mut |bytes, _| out.put(bytes))?;
+    each_blocks(sources, runs, |segment, blocks| {
+        out.put(segment.features(blocks)?.0).map_err(failed)
+    })?;
     out.next_section();
     Ok(())
 }
@@ -218,6 +227,38 @@ impl<'s, D: AsRef<[u8]>> Lists<'s, D> {
     }
 }
 
+/// Turns the blocks of a source, which stand in a list from a place on, into those where its runs go. Others
+/// are left out.
+fn move_to(runs: &[Run], blocks: &mut Vec<u32>, from: usize) {
+    let of_source = &mut blocks[from..];
+    let (mut run, mut kept) = (0, 0);
+    // A whole source, which most are, has one run.
+    if let [only] = runs
+        && of_source.first().is_some_and(|&block| block >= only.first)
+        && of_source.last().is_some_and(|&block| block < only.end)
+    {
+        of_source.iter_mut().for_each(|block| *block = only.to + (*block - only.first));
+        return;
+    }
+    for i in 0..of_source.len() {
+        let block = of_source[i];
+        while runs.get(run).is_some_and(|run| run.end <= block) {
+            run += 1;
+        }
+        match runs.get(run) {
+            Some(run) if run.first <= block => {
+                of_source[kept] = run.to + (block - run.first);
+                kept += 1;
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    // Runs are in the order of the line, and so are blocks.
+    debug_assert!(of_source[..kept].is_sorted());
+    blocks.truncate(from + kept);
+}
+
 fn postings<D: AsRef<[u8]>, W: Write>(
     sources: &[Source<'_, D>],
     runs: &[Vec<Run>],
@@ -233,19 +274,8 @@ fn postings<D: AsRef<[u8]>, W: Write>(
         for (lists, runs) in lists.iter_mut().zip(runs) {
             let Some((_, list)) = lists.next.filter(|next| next.0 == key) else { continue };
             let before = blocks.len();
-            let mut run = 0;
-            for block in list.blocks() {
-                while runs.get(run).is_some_and(|run| run.end <= block) {
-                    run += 1;
-                }
-                match runs.get(run) {
-                    Some(run) if run.first <= block => blocks.push(run.to + (block - run.first)),
-                    Some(_) => {}
-                    None => break,
-                }
-            }
-            // Runs are in the order of the line, and so are blocks.
-            debug_assert!(blocks[before..].is_sorted());
+            list.blocks().append_to(&mut blocks);
+            move_to(runs, &mut blocks, before);
             lists.advance()?;
         }
         if !blocks.is_empty() {

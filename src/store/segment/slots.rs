@@ -180,6 +180,8 @@ impl<'s> Entries<'s> {
 pub(crate) struct SlotWriter {
     slots: Slots,
     slot: BitWriter<Vec<u8>>,
+    /// Those of the list that is written.
+    numbers: Vec<u32>,
     /// The slot's number.
     number: u32,
     /// The least key that may come next in it.
@@ -193,7 +195,15 @@ impl SlotWriter {
     pub fn new(blocks: u32, key_bits: u32, hashes: u64, of_slot: u64) -> Self {
         let shift = slot_shift(key_bits, hashes, of_slot);
         let slots = Slots::new(blocks, key_bits, shift, of_slot);
-        Self { slots, slot: BitWriter::default(), number: 0, next: 0, hashes: 0, postings: 0 }
+        Self {
+            slots,
+            slot: BitWriter::default(),
+            numbers: Vec::new(),
+            number: 0,
+            next: 0,
+            hashes: 0,
+            postings: 0,
+        }
     }
 
     pub fn shift(&self) -> u32 {
@@ -212,7 +222,8 @@ impl SlotWriter {
             self.end(&mut ended)?;
         }
         let Slots { step_bits: low, single, .. } = self.slots;
-        let slot = &mut self.slot;
+        let Self { slot, numbers, .. } = self;
+        postings::numbers(blocks, numbers);
         let len = blocks.len() as u32;
         let step = key - self.next;
         unary(slot, step >> low);
@@ -223,12 +234,12 @@ impl SlotWriter {
         let widths = if len == 1 {
             single
         } else {
-            let (choice, widths) = postings::choose(blocks);
+            let (choice, widths) = postings::choose(numbers);
             unary(slot, (single.wide - widths.wide).into());
             slot.put(choice.into(), CHOICES.ilog2());
             widths
         };
-        postings::encode(blocks, widths, slot);
+        postings::encode(numbers, widths, slot);
         self.next = key + 1;
         self.hashes += 1;
         self.postings += u64::from(len);

@@ -9,20 +9,23 @@ use crate::store::segment::slots::{HASHES_OF_SLOT, SlotWriter};
 use std::io::{self, Write};
 use zerocopy::IntoBytes;
 
+/// So many pages are written at once.
+const PAGES_AT_ONCE: usize = 64;
+
 /// Takes sections in their order.
 pub(super) struct SegmentWriter<W> {
     out: W,
     at: u64,
-    /// The page that is not full yet.
-    page: Vec<u8>,
+    /// Pages that are not written yet, up to [`PAGES_AT_ONCE`]. The last may not be full.
+    pages: Vec<u8>,
     checks: Vec<u64>,
     starts: Vec<u64>,
 }
 
 impl<W: Write> SegmentWriter<W> {
     pub fn new(out: W) -> io::Result<Self> {
-        let page = Vec::with_capacity(PAGE_BYTES);
-        let mut writer = Self { out, at: 0, page, checks: Vec::new(), starts: vec![0] };
+        let pages = Vec::with_capacity(PAGES_AT_ONCE * PAGE_BYTES);
+        let mut writer = Self { out, at: 0, pages, checks: Vec::new(), starts: vec![0] };
         let head = Head { magic: MAGIC, version: VERSION.into(), zero: 0.into() };
         writer.put(head.as_bytes())?;
         writer.next_section();
@@ -33,20 +36,23 @@ impl<W: Write> SegmentWriter<W> {
     pub fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         self.at += bytes.len() as u64;
         while !bytes.is_empty() {
-            let (now, later) = bytes.split_at(bytes.len().min(PAGE_BYTES - self.page.len()));
-            self.page.extend_from_slice(now);
+            let room = PAGES_AT_ONCE * PAGE_BYTES - self.pages.len();
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.pages.extend_from_slice(now);
             bytes = later;
-            if self.page.len() == PAGE_BYTES {
-                self.end_page()?;
+            if now.len() == room {
+                self.end_pages()?;
             }
         }
         Ok(())
     }
 
-    fn end_page(&mut self) -> io::Result<()> {
-        self.checks.push(checksum(self.checks.len(), &self.page));
-        self.out.write_all(&self.page)?;
-        self.page.clear();
+    fn end_pages(&mut self) -> io::Result<()> {
+        for page in self.pages.chunks(PAGE_BYTES) {
+            self.checks.push(checksum(self.checks.len(), page));
+        }
+        self.out.write_all(&self.pages)?;
+        self.pages.clear();
         Ok(())
     }
 
@@ -57,9 +63,7 @@ impl<W: Write> SegmentWriter<W> {
 
     /// Ends the segment, of which `footer` says all but where its sections are.
     pub fn finish(mut self, mut footer: FooterRecord) -> io::Result<()> {
-        if !self.page.is_empty() {
-            self.end_page()?;
-        }
+        self.end_pages()?;
         for check in &self.checks {
             self.out.write_all(&check.to_le_bytes())?;
         }

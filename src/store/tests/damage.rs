@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Two segments of short tracks, one of which was removed.
 fn small(path: &Path) -> Vec<Track> {
-    let options = OpenOptions::new().merge_on_commit(false);
+    let options = OpenOptions::new().merging(Merging::ByHand);
     let index = options.create(path, Config::default()).unwrap();
     let mut trial = Trial { writer: index.writer().unwrap(), tracks: Vec::new() };
     for (i, (info, whole)) in
@@ -255,6 +255,19 @@ fn sealed() -> &'static (Files, Vec<Track>) {
         let tracks = small(&path);
         (read_all(&path), tracks)
     })
+}
+
+#[test]
+fn a_segment_that_is_named_twice_is_told() {
+    let (mut files, _) = sealed().clone();
+    let lengths = [0, 1].map(|at| (files[at].1.len() as u64).to_le_bytes());
+    let manifest = &mut files[2].1;
+    let [first, second] =
+        lengths.map(|length| manifest.windows(8).position(|bytes| bytes == length).unwrap() - 8);
+    manifest.copy_within(first..first + 8, second);
+    reseal_manifest(manifest);
+    let error = open_with(&files, true).unwrap_err().to_string();
+    assert!(error.contains("segments cannot be so"), "{error}");
 }
 
 proptest! {

@@ -10,8 +10,11 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
 
 const EXAMPLE: &str = "## An example";
+/// Bytes and hash of a segment that was merged.
+const MERGED: (usize, u64) = (1_034_302, 9_221_247_845_541_506_641);
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -84,6 +87,32 @@ fn the_worked_example_is_what_is_written() {
     assert!(document.ends_with(&text), "FORMAT.md shows another example");
 }
 
+/// What is the same for ever, too: how segments become one. Three of recordings, of which two are removed.
+#[test]
+fn segments_are_merged_to_the_same_bytes_as_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let options = OpenOptions::new().merging(Merging::ByHand);
+    let index = options.create(&path, Config::default()).unwrap();
+    let mut writer = index.writer().unwrap();
+    let mut ids = Vec::new();
+    for seed in [31, 32, 33] {
+        for (info, fingerprint) in conformance::recordings(&Config::default(), 40, seed) {
+            let name = format!("{seed} {}", info.name);
+            ids.push(writer.add(TrackInfo { name, ..info }, &fingerprint).unwrap());
+        }
+        writer.commit().unwrap();
+    }
+    for removed in [45, 60] {
+        writer.remove(ids[removed]).unwrap();
+    }
+    writer.compact().unwrap();
+    let stats = index.reader().stats();
+    assert_eq!(stats.segments.len(), 1);
+    let bytes = fs::read(&stats.segments[0].path).unwrap();
+    assert_eq!((bytes.len(), xxh3_64(&bytes)), MERGED);
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for file in fs::read_dir(from).unwrap() {
@@ -107,7 +136,7 @@ fn indexes_of_earlier_versions_open() {
     let golden = root().join("tests/golden/index-6.earmark");
     if blessed() {
         let _ = fs::remove_dir_all(&golden);
-        let options = OpenOptions::new().merge_on_commit(false);
+        let options = OpenOptions::new().merging(Merging::ByHand);
         let index = options.create(&golden, Config::default()).unwrap();
         let mut writer = index.writer().unwrap();
         for number in 0..5 {

@@ -17,7 +17,7 @@ const INDEX: &str = "EARMARK_TEST_INDEX";
 const STEP: &str = "EARMARK_TEST_STEP";
 
 /// All steps of a writer.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 13] = [
     "segment begun",
     "segment written",
     "segment synced",
@@ -29,6 +29,8 @@ const STEPS: [&str; 11] = [
     "manifest renamed",
     "committed",
     "old segment removed",
+    "background begun",
+    "merge taken up",
 ];
 
 /// Ends the process at a step that the environment names.
