@@ -7,7 +7,10 @@
 mod hold_out;
 mod plot;
 mod report;
+mod same;
+mod trade_off;
 mod trial;
+mod without;
 
 #[path = "../common/analysis.rs"]
 mod analysis;
@@ -52,9 +55,9 @@ use analysis::Analysis;
 use calibration_file::read_calibration;
 use clap::Parser;
 use clips::Maker;
-use earmark::MatchConfig;
 use earmark::store::Totals;
 use earmark::tags::track_name;
+use earmark::{Calibration, MatchConfig};
 use plan::{Design, Source};
 use progress::Progress;
 use report::{TSV_HEADER, Tally, tsv_line};
@@ -67,6 +70,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use text::{complain, count, printed, reason, shown};
 use trial::{Bench, Hands};
+use without::Evidence;
 
 const FEWEST_TRACKS: usize = 4;
 const AFTER_HELP: &str = "\
@@ -141,6 +145,9 @@ struct Options {
     /// What was fitted, as the program `calibrate` wrote it [default: that of the library]
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
+    /// Do without some evidence, to see what it brings
+    #[arg(long, value_name = "EVIDENCE", value_enum, value_delimiter = ',')]
+    without: Vec<Evidence>,
     /// Draw the figures as an SVG
     #[arg(long, value_name = "OUT.svg")]
     plot: Option<PathBuf>,
@@ -202,7 +209,14 @@ fn run(options: &Options) -> Result<(), String> {
         true => hold_out::hold_out(files, options.absent, options.seed),
         false => files.into_iter().partition(|file| outside.contains(file)),
     };
-    let calibration = options.calibration.as_deref().map(read_calibration).transpose()?;
+    let mut calibration = options.calibration.as_deref().map(read_calibration).transpose()?;
+    if !options.without.is_empty() {
+        let built_in = || Calibration::built_in(options.analysis.config().id());
+        let mut all = calibration.or_else(built_in).unwrap_or_default();
+        let changed = Arc::make_mut(&mut all);
+        options.without.iter().for_each(|evidence| evidence.drop_from(changed));
+        calibration = Some(all);
+    }
     let matching = MatchConfig { calibration, ..MatchConfig::default() };
     let config = options.analysis.config();
     matching

@@ -3,6 +3,7 @@
 use crate::degrade::Kind;
 use crate::plan::{Design, Source};
 use crate::text::printable;
+use crate::trade_off::TradeOff;
 use crate::trial::{Outcome, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Result, Write};
@@ -57,6 +58,7 @@ pub struct Tally<'a> {
     absent: Vec<[usize; 2]>,
     /// Answers to clips that are not in the index: which track, taken for which?
     confusions: BTreeMap<(String, String), usize>,
+    trade_off: TradeOff,
     pub seconds: [f64; 2],
 }
 
@@ -71,6 +73,7 @@ impl<'a> Tally<'a> {
             held_out: BTreeSet::new(),
             absent: vec![[0; 2]; kinds],
             confusions: BTreeMap::new(),
+            trade_off: TradeOff::default(),
             seconds: [0.0; 2],
         }
     }
@@ -80,7 +83,10 @@ impl<'a> Tally<'a> {
             *sum += took.as_secs_f64();
         }
         let (kind, verdict) = (outcome.clip.kind, outcome.verdict);
+        let best = outcome.answer.as_ref();
+        let false_alarms = best.map_or(f64::INFINITY, |answer| answer.false_alarms);
         if source.track.is_some() {
+            self.trade_off.present(false_alarms, best.is_some_and(|answer| answer.right));
             self.cells[kind][outcome.clip.length].add(Cell {
                 clips: 1,
                 hits: usize::from(verdict == Verdict::Hit),
@@ -90,8 +96,8 @@ impl<'a> Tally<'a> {
             return;
         }
         self.held_out.insert(source.name.clone());
-        let best = outcome.answer.as_ref();
-        self.chance.push(best.map_or(f64::INFINITY, |answer| answer.false_alarms));
+        self.chance.push(false_alarms);
+        self.trade_off.absent(false_alarms);
         let answered = verdict != Verdict::Nothing;
         self.absent[kind][0] += 1;
         self.absent[kind][1] += usize::from(answered);
@@ -113,7 +119,8 @@ impl<'a> Tally<'a> {
 
     pub fn print(&self, out: &mut dyn Write) -> Result<()> {
         self.print_hits(out)?;
-        self.print_alarms(out)
+        self.print_alarms(out)?;
+        self.trade_off.print(out)
     }
 
     /// Why these clips cannot tell whether the promises are kept, and what could.

@@ -2,6 +2,7 @@
 
 use crate::clips::{Maker, rate};
 use crate::plan::{Clip, Source};
+use crate::same::{same_audio, samples};
 use crate::spectral::Spectral;
 use crate::text::reason;
 use earmark::{Fingerprinter, Match, MatchConfig, Reader, TrackId};
@@ -12,7 +13,7 @@ const TOLERANCE_S: f64 = 0.5;
 /// What an answer is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The right track and the right place.
+    /// The right track and the right place, or one with the same audio.
     Hit,
     /// The right track, but another place.
     Elsewhere,
@@ -28,6 +29,8 @@ pub struct Answer {
     pub offset_s: f64,
     pub votes: u32,
     pub false_alarms: f64,
+    /// The track is right.
+    pub right: bool,
 }
 
 /// What became of a clip.
@@ -105,7 +108,8 @@ impl Bench<'_> {
         clip: &Clip,
     ) -> Result<Option<Outcome>, String> {
         let begun = Instant::now();
-        let Some((samples, start_s)) = self.maker.make(track, source, clip, &mut hands.spectral)?
+        let Some((clip_samples, start_s)) =
+            self.maker.make(track, source, clip, &mut hands.spectral)?
         else {
             return Ok(None);
         };
@@ -114,21 +118,33 @@ impl Bench<'_> {
         // Whatever chance gives, so that its odds can be counted.
         let config = MatchConfig { max_false_alarms: f64::INFINITY, ..self.matching.clone() };
         // A clip in which there is nothing to look for gets no answer.
-        let matches = match hands.fingerprinter.query(&samples, rate()) {
+        let matches = match hands.fingerprinter.query(&clip_samples, rate()) {
             Ok(query) => self.reader.search(&query, &config).map_err(|e| reason(&e))?,
             Err(_) => Vec::new(),
         };
         let took = [took_to_make, begun.elapsed()];
         let believed = matches.partition_point(|m| m.false_alarms <= self.max_false_alarms);
+        let mut verdict = judge(&matches[..believed], source.track, start_s);
+        let own = matches.iter().find(|m| Some(m.track) == source.track);
+        if let (Verdict::Elsewhere, Some(own)) = (verdict, own) {
+            let places = [start_s, own.offset_s].map(samples);
+            let most_lag = samples(TOLERANCE_S) as usize;
+            if same_audio(track, places, clip_samples.len(), most_lag, &mut hands.spectral) {
+                verdict = Verdict::Hit;
+            }
+        }
+        let right =
+            matches!(judge(&matches, source.track, start_s), Verdict::Hit | Verdict::Elsewhere);
         Ok(Some(Outcome {
             clip: clip.clone(),
             start_s,
-            verdict: judge(&matches[..believed], source.track, start_s),
+            verdict,
             answer: matches.into_iter().next().map(|m| Answer {
                 name: m.name,
                 offset_s: m.offset_s,
                 votes: m.votes,
                 false_alarms: m.false_alarms,
+                right,
             }),
             took,
         }))

@@ -17,7 +17,7 @@ fn a_calibration_is_made_and_used() {
     let made = |out: &str| {
         let mut command = example("calibrate");
         command.arg(path("music")).arg("--out").arg(path(out)).arg("--quick");
-        command.args(["--clips", "1", "--absent-clips", "1", "--pairs", "24"]);
+        command.args(["--fit", "law", "--clips", "1", "--absent-clips", "1", "--pairs", "24"]);
         run(command.args(["--from", "made by this test"]))
     };
     let (code, out, err) = made("one.calibration");
