@@ -81,7 +81,7 @@ mod tests {
         let bar: Vec<f32> = (0..4000).map(|_| rng.normal() as f32).collect();
         let other: Vec<f32> = (0..4000).map(|_| rng.normal() as f32).collect();
         let track = [&bar[..], &other, &bar].concat();
-        let mut same = |places| same_audio(&track, places, 4000, 300, &mut Spectral::default());
+        let same = |places| same_audio(&track, places, 4000, 300, &mut Spectral::default());
         assert!(same([0, 8000]) && same([0, 7800]) && same([8000, 0]));
         assert!(!same([0, 4000]) && !same([0, 7600]));
     }

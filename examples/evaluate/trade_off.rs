@@ -58,7 +58,7 @@ mod tests {
         let mut trade_off = TradeOff::default();
         (1..=1000).for_each(|i| trade_off.absent(f64::from(i)));
         // Right answers at 0.5, 1.5, 2.5, 3.5 and 7, and a wrong one.
-        [0.5, 1.5, 2.5, 3.5, 7.0].map(|x| trade_off.present(x, true));
+        [0.5, 1.5, 2.5, 3.5, 7.0].iter().for_each(|&x| trade_off.present(x, true));
         trade_off.present(0.1, false);
         let right = PASSING.map(|passing| (6.0 * trade_off.right(passing) / 100.0).round());
         // Limits are 1, 2, 3, 6 and 11.
