@@ -178,17 +178,20 @@ impl<'a> Bench<'a> {
     }
 
     /// What is read under peaks in the clips that are fitted to, where they belong and elsewhere; and how
-    /// many peaks tracks have in a second.
-    pub fn readings(&self, calibration: &Arc<Calibration>) -> Result<(Counts, f64), String> {
+    /// many peaks tracks have in a second. With a calibration, its table tells where exactly they belong.
+    pub fn readings(&self, known: Option<&Arc<Calibration>>) -> Result<(Counts, f64), String> {
         let fit = |item: &Item<'a>| item.group == Group::Present && item.part == Part::Fit;
         let hop_s = self.music.index.reader().config().stft.hop_s();
         let references = self.references()?;
         let read = self.each(fit, |fingerprinter, item, samples, made| {
             let Ok(track) = fingerprinter.fingerprint(samples, rate()) else { return Vec::new() };
             let read = made.iter().map(|(clip, query, start_s)| {
-                let query = query.calibrated(Arc::clone(calibration));
+                let query = match known {
+                    Some(known) => query.calibrated(Arc::clone(known)),
+                    None => query.clone(),
+                };
                 let mut counts = Counts::default();
-                counts.read_right(&query, track.peaks(), *start_s / hop_s);
+                counts.read_right(&query, track.peaks(), *start_s / hop_s, known.is_some());
                 let mut rng = Rng::of(clip.seed, &[20]);
                 counts.read_wrong(&query, &references, &item.source.name, &mut rng);
                 counts

@@ -43,13 +43,14 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Reads a clip's own track, of which it begins at so many frames.
-    pub fn read_right(&mut self, query: &Query, peaks: &[Peak], begin_frames: f64) {
+    /// Reads a clip's own track, of which it begins at so many frames: there, or nearby where the evidence of
+    /// the query's calibration is best.
+    pub fn read_right(&mut self, query: &Query, peaks: &[Peak], begin_frames: f64, nearby: bool) {
         let (levels, whole) = (query.levels(), 0..query.levels().frames());
         let begin = (begin_frames * f64::from(STEPS)).round() as i64;
         let evidence = |at: &TimeSteps| levels.weigh(peaks, *at, whole.clone()).deviations();
-        let places = (begin - REFINED_STEPS..=begin + REFINED_STEPS).step_by(REFINEMENT_STEPS);
-        let places = places.map(TimeSteps);
+        let reach = if nearby { REFINED_STEPS } else { 0 };
+        let places = (begin - reach..=begin + reach).step_by(REFINEMENT_STEPS).map(TimeSteps);
         let best = places.max_by(|a, b| evidence(a).total_cmp(&evidence(b)));
         levels.count_codes(peaks, best.unwrap_or(TimeSteps(begin)), &mut self.right);
     }
