@@ -36,11 +36,7 @@ impl Writer {
     /// This may be tried again.
     pub fn commit(&mut self) -> Result<()> {
         self.flush()?;
-        let merged = self.take_up(false);
-        if self.changed {
-            self.publish()?;
-        }
-        merged?;
+        self.settle(false)?;
         let merged = match self.shared.options.who_merges() {
             Merging::InBackground => self.merge_due(How::InBackground, true),
             Merging::OnCommit => self.merge_due(How::AtOnce, true),
@@ -58,11 +54,7 @@ impl Writer {
     /// As [`commit`](Self::commit).
     pub fn finish_merges(&mut self) -> Result<()> {
         self.commit()?;
-        let merged = self.take_up(true);
-        if self.changed {
-            self.publish()?;
-        }
-        merged?;
+        self.settle(true)?;
         self.merge_due(How::AtOnce, true)
     }
 
@@ -73,12 +65,8 @@ impl Writer {
     /// As [`commit`](Self::commit); [`Error::Corrupt`] where a segment is damaged.
     pub fn compact(&mut self) -> Result<()> {
         self.flush()?;
-        let merged = self.take_up(true);
-        if self.changed {
-            self.publish()?;
-        }
+        self.settle(true)?;
         self.added_bytes = 0;
-        merged?;
         let mut first = 0;
         while first < self.parts.len() {
             let end = merging::end_of_largest(&self.parts, first);
@@ -191,6 +179,15 @@ impl Writer {
     /// Number of parts from those on that are merged in the background. None wait where none are.
     fn waiting(&self) -> usize {
         self.background.parts(&self.parts).map_or(0, |running| self.parts.len() - running.start)
+    }
+
+    /// Publishes what was done, with what was merged in the background; what was done also where that failed.
+    fn settle(&mut self, wait: bool) -> Result<()> {
+        let merged = self.take_up(wait);
+        if self.changed {
+            self.publish()?;
+        }
+        merged.map(drop)
     }
 
     /// Takes up what was merged in the background, if that is done, or once it is. False where nothing was: a
